@@ -1,0 +1,48 @@
+# Two commands: `make demo` shows the app at work, `make test` checks everything.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RESOURCES ?= 200
+
+.PHONY: demo test lint types arrows tests bench format clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    a key is rotated in a local Azure and everything that uses it follows (RESOURCES=$(RESOURCES))"
+	@echo "make test    lint, types, import contracts, all tests"
+	@echo "make bench   measured figures"
+	@echo "make format  put the code into shape"
+
+$(STAMP): requirements.txt requirements-dev.txt requirements.lock .python-version
+	@test -x $(BIN)/python || { python=$$(tools/find-python $(MAKECMDGOALS)) && "$$python" -m venv $(VENV); }
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python -m sandbox demo --resources $(RESOURCES)
+
+test: lint types arrows tests
+
+lint: $(STAMP)
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+arrows: $(STAMP)
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+tests: $(STAMP)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench: $(STAMP)
+	@$(BIN)/python -m sandbox demo --resources 2000 --json
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .sandbox .mypy_cache .ruff_cache .pytest_cache .hypothesis

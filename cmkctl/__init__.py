@@ -1,0 +1,1 @@
+"""The operator's command line: talks HTTP to the app."""

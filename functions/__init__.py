@@ -1,0 +1,17 @@
+"""One module per trigger. Each parses, calls one use case and translates what came of it."""
+
+from __future__ import annotations
+
+from functions.converge import blueprint as converge
+from functions.health import blueprint as health
+from functions.key_events import blueprint as key_events
+from functions.poison import blueprint as poison
+from functions.replay import blueprint as replay
+from functions.resource_events import blueprint as resource_events
+from functions.rotate import blueprint as rotate
+from functions.sweep import blueprint as sweep
+from functions.work import blueprint as work
+
+BLUEPRINTS = (health, converge, rotate, replay, key_events, resource_events, work, poison, sweep)
+
+__all__ = ["BLUEPRINTS"]

@@ -1,0 +1,49 @@
+"""HTTP answers: JSON, and problem details for what went wrong (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import azure.functions as func
+import msgspec
+
+from shared.bootstrap import App
+from shared.domain.reasons import Reason
+from shared.domain.work import Cause, Source
+from shared.errors import AppError, NotThere, TryLater
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+def cause_of(req: func.HttpRequest, app: App) -> Cause:
+    """Return the cause of a request: the caller's own correlation id if it sent a plain one."""
+    sent = req.headers.get("x-ms-client-request-id", "")
+    return Cause(sent if _PLAIN_ID.fullmatch(sent) else app.new_id(), Source.HTTP)
+
+
+def answer(payload: Any, status: int = 200) -> func.HttpResponse:
+    """Return a JSON answer."""
+    return func.HttpResponse(msgspec.json.encode(payload), status_code=status, mimetype="application/json")
+
+
+def problem(error: AppError) -> func.HttpResponse:
+    """Return an error as problem details, with its reason and remedy."""
+    status = _status(error)
+    body = {
+        "type": f"https://github.com/cmk-autopilot/cmk-autopilot/blob/main/docs/reasons.md#{error.reason.value}",
+        "title": error.reason.value.replace("_", " "),
+        "status": status,
+        "detail": error.detail,
+        "reason": error.reason.value,
+        "remedy": error.reason.remedy,
+    }
+    return func.HttpResponse(msgspec.json.encode(body), status_code=status, mimetype="application/problem+json")
+
+
+def _status(error: AppError) -> int:
+    if error.reason is Reason.BAD_REQUEST:
+        return 400
+    if isinstance(error, NotThere):
+        return 404
+    return 503 if isinstance(error, TryLater) else 422

@@ -1,0 +1,150 @@
+"""The function app in a process of its own, so that its CPU time and the sandbox's fall on different cores."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+
+import sandbox
+from sandbox.host.__main__ import KEYS
+from sandbox.host.keys import Keys
+from sandbox.https import PortTakenError
+
+SETTINGS = {
+    "AzureWebJobsStorage__queueServiceUri": "https://cmkautopilot.queue.core.windows.net",
+    "AzureWebJobsStorage__credential": "managedidentity",
+    "CMK_OUTCOME_TOPIC": "https://cmk-outcomes.westeurope-1.eventgrid.azure.net/api/events",
+    "WEBSITE_SITE_NAME": "cmk-autopilot",
+    "FUNCTIONS_WORKER_RUNTIME": "python",
+}
+# A clock that was shifted is noticed after this many seconds, by the queue listener and by the timers.
+NOTICE = 2.0
+_ROOT = Path(sandbox.__file__).resolve().parents[1]  # where the package can be imported from
+_START_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+_TAIL = 4000
+
+
+class AppFailedError(Exception):
+    """The app did not start; the message ends with the last lines of its log."""
+
+
+@dataclass
+class AppProcess:
+    """Runs `python -m sandbox.host` for an app's folder; its output goes to `log`."""
+
+    folder: Path
+    log: Path
+    keys: Keys = field(default_factory=Keys)
+    url: str = ""
+    _process: asyncio.subprocess.Process | None = None
+    _session: aiohttp.ClientSession | None = None
+
+    async def start(self, port: int, environment: Mapping[str, str], offset: float = 0.0) -> None:
+        """Start and wait until the app answers; a taken port raises PortTakenError, a broken app AppFailedError."""
+        try:
+            sock = socket.create_server(("127.0.0.1", port), backlog=1024)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(f"port {port} is taken") from error
+            raise
+        with sock, self.log.open("wb") as log:
+            self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+            command = [sys.executable, "-m", "sandbox.host", "--app", str(self.folder.resolve()), "--attached"]
+            options = {"fd": sock.fileno(), "offset": offset, "max-wait": NOTICE, "nap": 1.0}
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                *(f"--{name}={value}" for name, value in options.items()),
+                cwd=_ROOT,
+                env=self._environment(environment),
+                stdin=asyncio.subprocess.PIPE,  # its end tells the child that this process is gone
+                stdout=log,
+                stderr=log,
+                pass_fds=(sock.fileno(),),
+                start_new_session=True,  # Ctrl-C reaches this process only, which then ends the child in order
+            )
+        # A listening socket takes connections before the app is ready; they wait, so one request is enough.
+        self._session = aiohttp.ClientSession(trust_env=False)
+        await self._ready()
+
+    def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        local = self.folder / "local.settings.json"
+        values: dict[str, Any] = json.loads(local.read_text("utf-8")).get("Values", {}) if local.exists() else {}
+        values.pop("AzureWebJobsStorage", None)  # a connection string would win over the sandbox's queue
+        given = {**os.environ, **{name: str(value) for name, value in values.items()}, **SETTINGS, **environment}
+        return {**given, KEYS: json.dumps(asdict(self.keys))}
+
+    async def _ready(self) -> None:
+        asked = asyncio.create_task(self.call("GET", "/admin/host/status", self.keys.master, seconds=_START_SECONDS))
+        ended = asyncio.create_task(self.wait())
+        await asyncio.wait((asked, ended), return_when=asyncio.FIRST_COMPLETED)
+        fine = asked.done() and not asked.exception() and asked.result()[0] == 200  # noqa: PLR2004
+        for task in (asked, ended):
+            task.cancel()
+        await asyncio.gather(asked, ended, return_exceptions=True)
+        if not fine:
+            await self.stop()
+            raise AppFailedError(f"the app in {self.folder} did not start:\n{self.tail()}")
+
+    def tail(self) -> str:
+        """Return the last lines of the app's log."""
+        return self.log.read_text("utf-8", "replace")[-_TAIL:] if self.log.exists() else ""
+
+    async def call(
+        self, method: str, path: str, key: str, body: bytes = b"", *, seconds: float = 300.0
+    ) -> tuple[int, bytes]:
+        """Send a request to the app; return status and body. A connection that breaks raises aiohttp.ClientError."""
+        if self._session is None:
+            raise AppFailedError("the app does not run")
+        limit = aiohttp.ClientTimeout(total=seconds)
+        headers = {"x-functions-key": key}
+        async with self._session.request(method, self.url + path, headers=headers, data=body, timeout=limit) as answer:
+            return answer.status, await answer.read()
+
+    async def event_functions(self) -> frozenset[str]:
+        """Return the names of the app's Event Grid functions."""
+        _status, body = await self.call("GET", "/admin/functions", self.keys.master)
+        return frozenset(
+            one["name"] for one in json.loads(body) if any(b["type"] == "eventGridTrigger" for b in one["bindings"])
+        )
+
+    async def set_offset(self, seconds: float) -> None:
+        """Let the app's clock run that far ahead of the machine's."""
+        body = json.dumps({"offset": seconds}).encode()
+        await self.call("POST", "/admin/sandbox/clock", self.keys.master, body)
+
+    def webhook(self, function: str) -> str:
+        """Return the URL that Event Grid posts to for a function."""
+        query = urlencode({"functionName": function, "code": self.keys.event_grid})
+        return f"{self.url}/runtime/webhooks/eventgrid?{query}"
+
+    async def wait(self) -> int:
+        """Wait until the app's process ends; return its exit code."""
+        return await self._process.wait() if self._process is not None else 0
+
+    async def stop(self) -> None:
+        """End the app: in order, and by force when that takes too long."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+        if self._process is None:
+            return
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        self._process = None

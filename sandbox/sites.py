@@ -1,0 +1,15 @@
+"""The table of services behind the door. A new host is one row here."""
+
+from __future__ import annotations
+
+from sandbox import arm, identity, queues, vault
+from sandbox.cloud import Site
+from sandbox.eventgrid import topics
+
+SITES = (
+    Site(("management.azure.com",), arm.answer, arm.kind),
+    Site((".vault.azure.net",), vault.answer, lambda _call: "vault"),
+    Site(("login.microsoftonline.com", "login.windows.net"), identity.answer, lambda _call: "identity"),
+    Site((".queue.core.windows.net",), queues.answer, lambda _call: "queue"),
+    Site((".eventgrid.azure.net",), topics.answer, lambda _call: "topic"),
+)

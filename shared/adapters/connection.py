@@ -1,0 +1,115 @@
+"""What all clients share: one session, one credential, one way to retry. Made at first use, inside the running loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline import PipelineResponse
+from azure.core.pipeline.policies import AsyncRedirectPolicy, AsyncRetryPolicy
+from azure.core.pipeline.transport import AsyncHttpTransport
+
+from shared.adapters.clouds import Cloud
+from shared.adapters.guard import GuardedTransport, Tokens
+
+_TOO_MANY_REQUESTS = 429
+_LONGEST_PAUSE = 3.0  # seconds that an invocation may sleep between two tries; longer waits go back on the queue
+MakeTransport = Callable[[], AsyncHttpTransport[Any, Any]]
+MakeCredential = Callable[[], AsyncTokenCredential]
+
+
+class ShortRetry(AsyncRetryPolicy[Any, Any]):
+    """Tries again at once after a hiccup. Throttling, and anything Azure wants us to wait longer for, is no hiccup."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_total=2, retry_backoff_factor=0.3, retry_backoff_max=2)
+
+    def is_retry(self, settings: dict[str, Any], response: PipelineResponse[Any, Any]) -> bool:
+        """Return whether to try again within this invocation."""
+        if response.http_response.status_code == _TOO_MANY_REQUESTS:
+            return False
+        pause = self.get_retry_after(response)
+        if pause is not None and pause > _LONGEST_PAUSE:
+            return False
+        return bool(super().is_retry(settings, response))
+
+
+class Connection:
+    """The shared parts of all clients."""
+
+    def __init__(self, cloud: Cloud, make_transport: MakeTransport, make_credential: MakeCredential) -> None:
+        self.cloud = cloud
+        self._make_transport = make_transport
+        self._make_credential = make_credential
+        self._tokens: Tokens | None = None
+        self._transport: GuardedTransport | None = None
+
+    @property
+    def credential(self) -> Tokens:
+        """Return the app's identity."""
+        if self._tokens is None:
+            self._tokens = Tokens(self._make_credential(), self.cloud)
+        return self._tokens
+
+    @property
+    def transport(self) -> GuardedTransport:
+        """Return the one way out."""
+        if self._transport is None:
+            self._transport = GuardedTransport(self._make_transport(), self.cloud, self.credential)
+        return self._transport
+
+    def options(self) -> dict[str, Any]:
+        """Return what every client of azure-core's own pipeline is made with."""
+        return {
+            "transport": self.transport,
+            "retry_policy": ShortRetry(),
+            "redirect_policy": AsyncRedirectPolicy(permit_redirects=False),
+        }
+
+    def arm_options(self) -> dict[str, Any]:
+        """Return what every management client is made with.
+
+        The policies are given one by one to leave one out: by default management clients register resource providers
+        by themselves when a call asks for it, which is a write nobody wished.
+        """
+        from azure.core.pipeline import policies  # noqa: PLC0415  costs time at cold start
+        from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy  # noqa: PLC0415
+
+        chain = [
+            policies.RequestIdPolicy(),
+            policies.UserAgentPolicy(base_user_agent="cmk-autopilot"),
+            policies.ContentDecodePolicy(),
+            ShortRetry(),
+            AsyncARMChallengeAuthenticationPolicy(self.credential, self.cloud.arm_scope),
+        ]
+        return {
+            "transport": self.transport,
+            "base_url": f"https://{self.cloud.arm}",
+            "credential_scopes": [self.cloud.arm_scope],
+            "policies": chain,
+        }
+
+
+def aiohttp_transport() -> AsyncHttpTransport[Any, Any]:
+    """Return the transport of production: one aiohttp session for all clients. Call inside the running loop."""
+    import aiohttp  # noqa: PLC0415  costs time at cold start
+    from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
+
+    session = aiohttp.ClientSession(
+        trust_env=True,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        connector=aiohttp.TCPConnector(limit=64),
+    )
+    transport: AsyncHttpTransport[Any, Any] = AioHttpTransport(
+        session=session, session_owner=False, connection_timeout=10, read_timeout=60
+    )
+    return transport
+
+
+def managed_identity(client_id: str) -> AsyncTokenCredential:
+    """Return the app's managed identity: the user-assigned one of that client id, or else the system-assigned one."""
+    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415  costs time at cold start
+
+    return ManagedIdentityCredential(client_id=client_id) if client_id else ManagedIdentityCredential()

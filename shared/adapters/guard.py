@@ -1,0 +1,103 @@
+"""The one way out: every request of every SDK passes here, and no token goes where it does not belong.
+
+A transport and not a pipeline policy, because SDKs build pipelines of their own and follow links and redirects that a
+server named; nothing gets past the transport. See docs/decisions/0003-guarded-transport.md.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from azure.core.credentials import AccessToken
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline.transport import AsyncHttpTransport
+
+from shared.adapters.clouds import Cloud
+from shared.domain.reasons import Reason
+from shared.errors import Refusal
+from shared.ports import correlation
+
+_REMEMBERED = 64
+
+
+class Tokens:
+    """A credential that remembers for whom each token was made, so that the transport can check where it goes."""
+
+    def __init__(self, inner: AsyncTokenCredential, cloud: Cloud) -> None:
+        self._inner = inner
+        self._allowed = {cloud.arm_scope, cloud.vault_scope, cloud.storage_scope, cloud.events_scope}
+        self._made: dict[str, str] = {}
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """Return a token for one of the cloud's own scopes. Raises Refusal (FOREIGN_HOST) for any other."""
+        if len(scopes) != 1 or scopes[0] not in self._allowed:
+            raise Refusal(Reason.FOREIGN_HOST, f"a token for {', '.join(scopes)[:200]}")
+        token = await self._inner.get_token(*scopes, **options)
+        self._made[token.token] = scopes[0]
+        while len(self._made) > _REMEMBERED:
+            del self._made[next(iter(self._made))]
+        return token
+
+    def made_for(self, token: str) -> str | None:
+        """Return the scope a token was made for; None: it is not one of ours."""
+        return self._made.get(token)
+
+    async def close(self) -> None:
+        """Close the credential underneath."""
+        await self._inner.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.close()
+
+
+class GuardedTransport(AsyncHttpTransport[Any, Any]):
+    """Sends over `inner` what may be sent, with the correlation id of the work going on."""
+
+    def __init__(self, inner: AsyncHttpTransport[Any, Any], cloud: Cloud, tokens: Tokens) -> None:
+        self._inner = inner
+        self._cloud = cloud
+        self._tokens = tokens
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        """Send the request. Raises Refusal (FOREIGN_HOST) when the host is not the cloud's or the token not for it."""
+        parts = urlsplit(request.url)
+        host = (parts.hostname or "").lower()
+        scope = self._cloud.scope_of(host)
+        if parts.scheme != "https" or parts.port not in {None, 443} or scope is None:
+            raise Refusal(Reason.FOREIGN_HOST, host[:200])
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._tokens.made_for(token) != scope:
+            raise Refusal(Reason.FOREIGN_HOST, f"a token that was not made for {host[:200]}")
+        # A shared-key signature covers x-ms headers, so those requests keep the id the SDK signed.
+        if (id_ := correlation.get()) and scheme.lower() != "sharedkey":
+            request.headers["x-ms-client-request-id"] = id_
+        return await self._inner.send(request, **options)
+
+    async def open(self) -> None:
+        """Open the transport underneath."""
+        await self._inner.open()
+
+    async def close(self) -> None:
+        """Leave the shared transport open: one client closing must not close the others."""
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,125 @@
+"""Where reports go: the log always, and the outcome topic when one is set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from azure.core.exceptions import AzureError
+
+from shared.adapters.connection import Connection
+from shared.adapters.translate import translate
+from shared.domain.report import Answered, Converged, Expanded, Gone, Paced, Report, Stopped, Waiting, as_json
+from shared.errors import AppError
+
+if TYPE_CHECKING:
+    from azure.eventgrid.aio import EventGridPublisherClient
+
+_LOG = logging.getLogger("cmk")
+EVENT_TYPE = "CmkAutopilot.Report"
+
+
+class Sink(Protocol):
+    """One place where reports go."""
+
+    name: str
+
+    async def write(self, report: Report) -> None:
+        """Write one report. Raises AppError."""
+        ...
+
+
+class LogSink:
+    """One line for each report, with the fields that an operator searches for."""
+
+    name = "log"
+
+    async def write(self, report: Report) -> None:
+        """Log the report; what is stopped as a warning."""
+        outcome = report.outcome
+        level = logging.WARNING if isinstance(outcome, Stopped) else logging.INFO
+        target = report.address.url if report.address else type(report.item).__name__
+        _LOG.log(level, "%s %s%s", type(outcome).__name__.lower(), target, _tail(report))
+
+
+def _tail(report: Report) -> str:
+    outcome = report.outcome
+    moved = "".join(f" {one.slot}: {one.before.version} -> {one.after.version}" for one in report.wrote)
+    if isinstance(outcome, Converged):
+        return f" ({outcome.certainty.value}){moved}"
+    if isinstance(outcome, Waiting):
+        return f" {outcome.wait.reason.value} until {outcome.wait.again_at.isoformat()}{moved}"
+    if isinstance(outcome, Stopped):
+        return "".join(f" {one.reason.value} [{one.detail}] {one.reason.remedy}" for one in outcome.blocked) + moved
+    if isinstance(outcome, Expanded):
+        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}"
+    return moved
+
+
+class TopicSink:
+    """The outcome topic: one CloudEvent for each report about a resource, through azure-eventgrid."""
+
+    name = "outcome topic"
+
+    def __init__(self, connection: Connection, endpoint: str, new_id: Callable[[], str]) -> None:
+        self._connection = connection
+        self._endpoint = endpoint
+        self._new_id = new_id
+        self._made: EventGridPublisherClient | None = None
+
+    async def write(self, report: Report) -> None:
+        """Publish the report; expansions and questions already answered are left to the log."""
+        if isinstance(report.outcome, Expanded | Answered | Paced | Gone) and not report.wrote:
+            return
+        from azure.core.messaging import CloudEvent  # noqa: PLC0415  costs time at cold start
+
+        event = CloudEvent(
+            source="cmk-autopilot",
+            type=f"{EVENT_TYPE}.{type(report.outcome).__name__}",
+            data=as_json(report),
+            subject=report.address.url if report.address else "",
+            id=self._new_id(),
+            time=report.at,
+        )
+        try:
+            await self._client().send(event)
+        except AzureError as error:
+            raise translate(error) from error
+
+    def _client(self) -> EventGridPublisherClient:
+        if self._made is None:
+            from azure.eventgrid.aio import EventGridPublisherClient  # noqa: PLC0415  costs time at cold start
+
+            self._made = EventGridPublisherClient(
+                self._endpoint,
+                self._connection.credential,
+                transport=self._connection.transport,
+                retry_total=2,
+                retry_backoff_max=2,
+                permit_redirects=False,
+            )
+        return self._made
+
+
+class Journals:
+    """Implements ports.Journal: every sink gets every report. A sink that fails shows in `health`, and undoes nothing:
+    the work a report tells of has happened.
+    """
+
+    def __init__(self, sinks: tuple[Sink, ...], now: Callable[[], datetime]) -> None:
+        self._sinks = sinks
+        self._now = now
+        self.failures: dict[str, str] = {}
+
+    async def append(self, report: Report) -> None:
+        """Hand the report to every sink."""
+        for sink in self._sinks:
+            try:
+                await sink.write(report)
+            except AppError as error:
+                self.failures[sink.name] = f"{self._now().isoformat()} {error}"
+                _LOG.warning("the %s did not take a report: %s", sink.name, error)
+            else:
+                self.failures.pop(sink.name, None)

@@ -1,0 +1,158 @@
+"""Keys in Key Vault, through azure-keyvault-keys."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from azure.core.exceptions import AzureError, HttpResponseError
+from msgspec import Struct
+
+from shared.adapters.connection import Connection
+from shared.adapters.translate import translate_vault, unreadable
+from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material
+from shared.domain.reasons import Reason
+from shared.errors import Refusal
+from shared.ports import Clock
+
+if TYPE_CHECKING:
+    from azure.keyvault.keys import KeyProperties, KeyVaultKey
+    from azure.keyvault.keys.aio import KeyClient
+
+_MOST_REMEMBERED = 2_000
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class _Known(Struct):
+    material: Material
+    updated: datetime | None
+
+
+class VaultKeys:
+    """Implements ports.Keys. Asks each vault for each key once at a time, however many wait for the answer."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._clients: dict[str, KeyClient] = {}
+        self._histories: dict[KeyId, KeyHistory] = {}
+        self._locks: dict[KeyId, asyncio.Lock] = {}
+        self._materials: dict[tuple[KeyId, str], _Known] = {}
+
+    async def history(self, key: KeyId, *, not_older_than: datetime) -> KeyHistory:
+        """Return the versions of a key as of `not_older_than` or later.
+
+        Who waits while another reads gets that reading only if it began late enough.
+        """
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            known = self._histories.get(key)
+            if known is None or known.read_at < not_older_than:
+                known = await self._read(key)
+                _remember(self._histories, key, known)
+                _trim(self._locks, keep=key)
+            return known
+
+    async def material(self, key: KeyId, version: str) -> Material:
+        """Return what a version is made of. Operations may change, so it is read anew when the version was updated."""
+        known = self._materials.get((key, version))
+        if known is None:
+            known = await self._read_material(key, version)
+        return known.material
+
+    async def new_version(self, key: KeyId) -> str:
+        """Let the vault make a new version by the key's own attributes."""
+        try:
+            made = await self._client(key.host).rotate_key(key.name)
+        except AzureError as error:
+            raise translate_vault(error) from error
+        self._histories.pop(key, None)
+        return str(made.properties.version)
+
+    async def _read(self, key: KeyId) -> KeyHistory:
+        began = self._clock.now()
+        client = self._client(key.host)
+        try:
+            listed = [one async for one in client.list_properties_of_key_versions(key.name)]
+            latest = await self._latest(client, key, listed)
+        except AzureError as error:
+            raise translate_vault(error) from error
+        if not any(_version(one) == latest for one in listed):
+            raise unreadable(f"{key.url}: a version was made while its versions were being listed")
+        versions = tuple(self._describe(key, one) for one in listed)
+        managed = any(bool(one.managed) for one in listed)
+        return KeyHistory(key, versions, latest, began, managed)
+
+    async def _latest(self, client: KeyClient, key: KeyId, listed: list[KeyProperties]) -> str:
+        """Return what the vault calls latest, and keep its material: choosing a version mostly needs just that."""
+        try:
+            found = await client.get_key(key.name)
+        except HttpResponseError as error:
+            if error.status_code != 403 or not listed:  # noqa: PLR2004
+                raise
+            # Versions may be listed but the latest may not be read: it is disabled. Newest by creation then.
+            return _version(max(listed, key=lambda one: one.created_on or datetime.min.replace(tzinfo=UTC)))
+        self._keep(key, found)
+        return _version(found.properties)
+
+    async def _read_material(self, key: KeyId, version: str) -> _Known:
+        try:
+            return self._keep(key, await self._client(key.host).get_key(key.name, version))
+        except AzureError as error:
+            raise translate_vault(error) from error
+
+    def _keep(self, key: KeyId, found: KeyVaultKey) -> _Known:
+        known = _Known(_material(found), found.properties.updated_on)
+        _remember(self._materials, (key, _version(found.properties)), known)
+        return known
+
+    def _describe(self, key: KeyId, found: KeyProperties) -> KeyVersion:
+        version = _version(found)
+        known = self._materials.get((key, version))
+        if known is not None and known.updated != found.updated_on:
+            del self._materials[key, version]  # its operations may have changed with it
+            known = None
+        return KeyVersion(
+            version,
+            found.created_on or datetime.min.replace(tzinfo=UTC),
+            bool(found.enabled),
+            found.not_before,
+            found.expires_on,
+            known.material if known else None,
+        )
+
+    def _client(self, host: str) -> KeyClient:
+        if not host.endswith(self._connection.cloud.vault_suffix):
+            raise Refusal(Reason.FOREIGN_HOST, host)
+        client = self._clients.get(host)
+        if client is None:
+            from azure.keyvault.keys.aio import KeyClient  # noqa: PLC0415  costs time at cold start
+
+            client = KeyClient(f"https://{host}", self._connection.credential, **self._connection.options())
+            self._clients[host] = client
+        return client
+
+
+def _version(found: KeyProperties) -> str:
+    return str(found.version or "").lower()
+
+
+def _material(found: KeyVaultKey) -> Material:
+    kty = str(getattr(found.key_type, "value", found.key_type))
+    modulus = getattr(found.key, "n", None) or b""
+    operations = frozenset(str(getattr(one, "value", one)) for one in found.key_operations or ())
+    return Material(kty, len(modulus.lstrip(b"\0")) * 8, operations)
+
+
+def _remember(store: dict[_K, _V], key: _K, value: _V) -> None:
+    store.pop(key, None)
+    store[key] = value
+    while len(store) > _MOST_REMEMBERED:
+        del store[next(iter(store))]
+
+
+def _trim(locks: dict[KeyId, asyncio.Lock], keep: KeyId) -> None:
+    if len(locks) > _MOST_REMEMBERED:
+        for key in [one for one, lock in locks.items() if one != keep and not lock.locked()]:
+            del locks[key]

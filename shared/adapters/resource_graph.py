@@ -1,0 +1,82 @@
+"""Azure Resource Graph: which resources there are. Candidates, not state: rows may be minutes old."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError
+
+from shared.adapters.connection import Connection
+from shared.adapters.translate import translate, unreadable
+from shared.domain.resource import Json
+from shared.ports import Clock, Page
+
+if TYPE_CHECKING:
+    from azure.mgmt.resourcegraph.aio import ResourceGraphClient
+
+PAGE = 200  # rows: so many items are put by one invocation
+_REMEMBER_GROUPS = timedelta(minutes=5)
+_MANAGED_GROUPS = (
+    "resourcecontainers | where type =~ 'microsoft.resources/subscriptions/resourcegroups'"
+    " | where isnotempty(managedBy) | project id | order by id asc"
+)
+
+
+class ResourceGraph:
+    """Implements ports.Finder."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._made: ResourceGraphClient | None = None
+        self._groups: frozenset[str] = frozenset()
+        self._groups_read: datetime | None = None
+
+    async def page(self, types: frozenset[str], cursor: str | None) -> Page:
+        """Return one page of the resources of these types, ordered by id so that pages do not overlap."""
+        named = ", ".join(f"'{type_}'" for type_ in sorted(types))
+        query = (
+            f"resources | where type in~ ({named})"
+            " | project id, type, kind, location, tags, identity, managedBy, properties | order by id asc"
+        )
+        rows, following = await self.query(query, cursor)
+        return Page(tuple(row for row in rows if isinstance(row.get("id"), str)), following)
+
+    async def managed_groups(self) -> frozenset[str]:
+        """Return the resource groups that another resource owns; read every few minutes."""
+        now = self._clock.now()
+        if self._groups_read is None or now - self._groups_read > _REMEMBER_GROUPS:
+            rows = await self.every(_MANAGED_GROUPS)
+            self._groups = frozenset(str(row["id"]).lower().rstrip("/") for row in rows)
+            self._groups_read = now
+        return self._groups
+
+    async def every(self, query: str) -> list[Json]:
+        """Return all rows of a query, page by page."""
+        rows, cursor = await self.query(query, None)
+        while cursor is not None:
+            more, cursor = await self.query(query, cursor)
+            rows += more
+        return rows
+
+    async def query(self, query: str, cursor: str | None) -> tuple[list[Json], str | None]:
+        """Return one page of rows and the token of the next one. Raises TryLater, Refusal."""
+        from azure.mgmt.resourcegraph import models  # noqa: PLC0415  costs time at cold start
+
+        options = models.QueryRequestOptions(top=PAGE, skip_token=cursor, result_format="objectArray")
+        try:
+            answer: Any = await self._client().resources(models.QueryRequest(query=query, options=options))
+        except AzureError as error:
+            raise translate(error) from error
+        rows = answer.data
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise unreadable("Resource Graph")
+        return rows, answer.skip_token or None
+
+    def _client(self) -> ResourceGraphClient:
+        if self._made is None:
+            from azure.mgmt.resourcegraph.aio import ResourceGraphClient  # noqa: PLC0415  costs time at cold start
+
+            self._made = ResourceGraphClient(self._connection.credential, **self._connection.arm_options())
+        return self._made

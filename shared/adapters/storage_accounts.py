@@ -1,0 +1,105 @@
+"""Storage accounts and encryption scopes, through azure-mgmt-storage. Bodies come and go as wire JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError
+from azure.core.pipeline import PipelineResponse
+
+from shared.adapters.connection import Connection
+from shared.adapters.translate import translate, unreadable
+from shared.domain.reasons import Reason
+from shared.domain.resource import Address, Json, Request
+from shared.domain.service import ChildList, Service
+from shared.errors import NotThere, Refusal
+from shared.ports import Reply
+
+if TYPE_CHECKING:
+    from azure.mgmt.storage.aio import StorageManagementClient
+
+_ACCOUNT = "microsoft.storage/storageaccounts"
+_SCOPE = "microsoft.storage/storageaccounts/encryptionscopes"
+
+
+class StorageAccounts:
+    """Implements ports.Resources for the types of azure-mgmt-storage."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._clients: dict[tuple[str, str], StorageManagementClient] = {}
+
+    async def get(self, service: Service, address: Address) -> Json | None:
+        """Return the body as the service sent it, or None."""
+        client, arm = self._client(address, service.api_version), address.arm
+        try:
+            if arm.type.lower() == _ACCOUNT:
+                body: Any = await client.storage_accounts.get_properties(arm.group, arm.name, cls=_as_sent)
+            elif arm.type.lower() == _SCOPE:
+                body = await client.encryption_scopes.get(arm.group, *arm.names, cls=_as_sent)
+            else:
+                raise Refusal(Reason.UNSUPPORTED_TYPE, arm.type)
+        except AzureError as error:
+            found = translate(error)
+            if isinstance(found, NotThere):
+                return None
+            raise found from error
+        return _checked(body, address)
+
+    async def send(self, request: Request) -> Reply:
+        """Send a PATCH. Raises Refusal, TryLater, NotThere."""
+        address = request.address
+        client, arm = self._client(address, request.api_version), address.arm
+        body: Any = request.body
+        try:
+            if (request.method, arm.type.lower()) == ("PATCH", _ACCOUNT):
+                answer: Any = await client.storage_accounts.update(arm.group, arm.name, body, cls=_as_sent)
+            elif (request.method, arm.type.lower()) == ("PATCH", _SCOPE):
+                answer = await client.encryption_scopes.patch(arm.group, arm.names[0], arm.name, body, cls=_as_sent)
+            else:
+                raise Refusal(Reason.UNSUPPORTED_TYPE, f"{request.method} {arm.type}")
+        except AzureError as error:
+            raise translate(error) from error
+        return Reply(200, _checked(answer, address))
+
+    async def children(self, parent: Address, what: ChildList, service: Service) -> AsyncIterator[Json]:
+        """Yield the encryption scopes of an account."""
+        if what.type.lower() != _SCOPE:
+            raise Refusal(Reason.UNSUPPORTED_TYPE, what.type)
+        client, arm = self._client(parent, service.api_version), parent.arm
+        try:
+            async for scope in client.encryption_scopes.list(arm.group, arm.name):
+                body = scope.as_dict()
+                if not isinstance(body.get("id"), str):
+                    raise unreadable(f"{parent.url}/{what.collection}")
+                yield body
+        except AzureError as error:
+            raise translate(error) from error
+
+    def _client(self, address: Address, api_version: str) -> StorageManagementClient:
+        subscription = address.arm.subscription.lower()
+        client = self._clients.get((subscription, api_version))
+        if client is None:
+            from azure.mgmt.storage.aio import StorageManagementClient  # noqa: PLC0415  costs time at cold start
+
+            client = StorageManagementClient(
+                self._connection.credential,
+                subscription,
+                api_version=api_version,
+                **self._connection.arm_options(),
+            )
+            self._clients[subscription, api_version] = client
+        return client
+
+
+def _as_sent(response: PipelineResponse[Any, Any], _model: Any, _headers: Any) -> Any:
+    """Return the JSON as it came over the wire instead of the SDK's model."""
+    return response.http_response.json()
+
+
+def _checked(body: Any, address: Address) -> Json:
+    """Return the body if it is one of this resource; a resource's answer that names another is no use."""
+    if not isinstance(body, dict) or str(body.get("id", "")).rstrip("/").lower() != address.folded:
+        raise unreadable(address.url)
+    return body

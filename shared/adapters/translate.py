@@ -1,0 +1,94 @@
+"""SDK errors into ours, once, at the edge. One table; nothing reads English sentences."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.pipeline import PipelineContext, PipelineResponse
+from azure.core.pipeline.policies import AsyncRetryPolicy
+
+from shared.domain.reasons import Reason
+from shared.errors import AppError, NotThere, Refusal, TryLater
+
+_LONGEST_DETAIL = 300
+
+# (status or None for any, error code in lower case) -> reason. Sources: services.md section 4 (docs/sources.md).
+_BY_CODE: dict[str, Reason] = {
+    "keyvaultpolicyerror": Reason.VAULT_NOT_PROTECTED,
+    "keyvaultauthenticationfailure": Reason.KEY_ACCESS_DENIED,
+    "scopelocked": Reason.SCOPE_LOCKED,
+    "requestdisallowedbypolicy": Reason.DENIED_BY_POLICY,
+    "denyassignmentauthorizationfailed": Reason.DENY_ASSIGNMENT,
+    "linkedauthorizationfailed": Reason.LINKED_AUTHORIZATION,
+    "authorizationfailed": Reason.NO_RIGHTS,
+    "quotaexceeded": Reason.QUOTA,
+    "resourcequotaexceeded": Reason.QUOTA,
+}
+_LATER = {
+    **dict.fromkeys((408, 500, 502, 503, 504), Reason.SERVICE_UNAVAILABLE),
+    **dict.fromkeys((409, 412, 423), Reason.CONFLICT),
+    429: Reason.THROTTLED,
+}
+
+
+def translate(error: AzureError) -> AppError:
+    """Return what an SDK's error means for the work. Raise it `from` the error."""
+    response = getattr(error, "response", None)
+    if response is not None and isinstance(error, HttpResponseError):
+        return _answered(error, response)
+    if isinstance(error, ClientAuthenticationError):
+        return TryLater(Reason.SERVICE_UNAVAILABLE, "no token could be had for the app's identity")
+    return TryLater(Reason.SERVICE_UNAVAILABLE, _clean(f"{type(error).__name__}: {error.message}"))
+
+
+def _answered(error: HttpResponseError, response: Any) -> AppError:
+    status = int(response.status_code)
+    code, message = _code_and_message(error)
+    detail = _clean(f"{status} {code}: {message}")
+    if known := _BY_CODE.get(code.lower()):
+        return Refusal(known, detail)
+    if status == 404:  # noqa: PLR2004
+        return NotThere(Reason.REFUSED, detail)
+    if status < 400:  # noqa: PLR2004
+        return TryLater(Reason.SERVICE_UNAVAILABLE, f"{status} with a body that cannot be read")
+    if reason := _LATER.get(status):
+        return TryLater(reason, detail, _retry_after(response))
+    return Refusal(Reason.NO_RIGHTS if status in {401, 403} else Reason.REFUSED, detail)
+
+
+def translate_vault(error: AzureError) -> AppError:
+    """Return what an SDK's error means when a vault was asked: its firewall and its names are its own."""
+    response = getattr(error, "response", None)
+    if response is None and not isinstance(error, ClientAuthenticationError):
+        return TryLater(Reason.VAULT_UNREACHABLE, _clean(f"{type(error).__name__}: {error.message}"))
+    found = translate(error)
+    if isinstance(found, Refusal) and found.reason is Reason.NO_RIGHTS:
+        return Refusal(Reason.VAULT_FORBIDDEN, found.detail)
+    return found
+
+
+def unreadable(what: str) -> TryLater:
+    """Return the error for an answer that is 200 and no use: cut short, or not what was asked for."""
+    return TryLater(Reason.SERVICE_UNAVAILABLE, f"{what}: the answer cannot be read")
+
+
+def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
+    inner = getattr(error, "error", None)
+    code = str(getattr(inner, "code", "") or "")
+    message = str(getattr(inner, "message", "") or error.reason or "")
+    return code, message
+
+
+def _retry_after(response: Any) -> timedelta | None:
+    seconds = AsyncRetryPolicy[Any, Any]().get_retry_after(PipelineResponse(None, response, PipelineContext(None)))
+    return None if seconds is None else timedelta(seconds=float(seconds))
+
+
+def _clean(text: str) -> str:
+    """Cut a message short and take out what looks like a token or a signature."""
+    plain = re.sub(r"(?i)(bearer\s+|sig=|sharedkey\s+)\S+", r"\1***", text)
+    plain = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", "***", plain)
+    return " ".join(plain.split())[:_LONGEST_DETAIL]

@@ -1,0 +1,107 @@
+"""Which vaults the app may talk to: those the settings name, and those found in its own subscriptions."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import AzureError
+
+from shared.adapters.connection import Connection
+from shared.adapters.resource_graph import ResourceGraph
+from shared.adapters.translate import translate
+from shared.domain.resource import parse_arm_id
+from shared.errors import NotThere
+from shared.ports import Clock, VaultSite
+
+if TYPE_CHECKING:
+    from azure.mgmt.keyvault.aio import KeyVaultManagementClient
+
+_QUERY = (
+    "resources | where type =~ 'microsoft.keyvault/vaults'"
+    " | project id, vaultUri=tostring(properties.vaultUri) | order by id asc"
+)
+_INVENTORY_FOR = timedelta(minutes=10)
+_ASK_AGAIN = timedelta(seconds=30)  # an unknown vault makes us look again, but a flood of them does not
+
+
+class VaultInventory:
+    """Implements ports.Vaults."""
+
+    def __init__(
+        self, connection: Connection, graph: ResourceGraph, clock: Clock, allowed_hosts: tuple[str, ...]
+    ) -> None:
+        self._connection = connection
+        self._graph = graph
+        self._clock = clock
+        self._allowed = tuple(pattern.lower() for pattern in allowed_hosts)
+        self._ids: dict[str, str] = {}
+        self._confirmed: dict[str, VaultSite] = {}
+        self._read_at: datetime | None = None
+        self._reading = asyncio.Lock()
+        self._clients: dict[str, KeyVaultManagementClient] = {}
+
+    async def by_host(self, host: str) -> VaultSite | None:
+        """Return the vault of that host. The host must be a Key Vault of the cloud, and allowed or found."""
+        host = host.lower()
+        if not host.endswith(self._connection.cloud.vault_suffix):
+            return None
+        if any(fnmatchcase(host, pattern) for pattern in self._allowed):
+            return VaultSite(host)
+        await self._refresh(wanted=host in self._ids)
+        vault_id = self._ids.get(host)
+        return None if vault_id is None else await self._confirm(host, vault_id)
+
+    async def by_id(self, vault_id: str) -> VaultSite | None:
+        """Return the vault of that ARM id, if it was found."""
+        folded = vault_id.lower().rstrip("/")
+        await self._refresh(wanted=folded in self._ids.values())
+        host = next((host for host, id_ in self._ids.items() if id_ == folded), None)
+        return None if host is None else await self._confirm(host, folded)
+
+    async def _refresh(self, *, wanted: bool) -> None:
+        async with self._reading:
+            now = self._clock.now()
+            age = _INVENTORY_FOR if self._read_at is None else now - self._read_at
+            if age < (_INVENTORY_FOR if wanted else _ASK_AGAIN):
+                return
+            rows = await self._graph.every(_QUERY)
+            self._ids = {_host(row.get("vaultUri")): str(row["id"]).lower().rstrip("/") for row in rows}
+            self._ids.pop("", None)
+            self._confirmed.clear()
+            self._read_at = now
+
+    async def _confirm(self, host: str, vault_id: str) -> VaultSite | None:
+        """Ask Azure Resource Manager itself once: the index may show a vault that is gone or was made anew."""
+        if host in self._confirmed:
+            return self._confirmed[host]
+        arm = parse_arm_id(vault_id)
+        try:
+            vault: Any = await self._client(arm.subscription).vaults.get(arm.group, arm.name)
+        except AzureError as error:
+            found = translate(error)
+            if isinstance(found, NotThere):
+                return None
+            raise found from error
+        if _host(vault.properties.vault_uri) != host:
+            return None
+        self._confirmed[host] = VaultSite(host, vault_id)
+        return self._confirmed[host]
+
+    def _client(self, subscription: str) -> KeyVaultManagementClient:
+        client = self._clients.get(subscription)
+        if client is None:
+            from azure.mgmt.keyvault.aio import KeyVaultManagementClient  # noqa: PLC0415  costs time at cold start
+
+            client = KeyVaultManagementClient(
+                self._connection.credential, subscription, **self._connection.arm_options()
+            )
+            self._clients[subscription] = client
+        return client
+
+
+def _host(uri: Any) -> str:
+    return (urlsplit(uri).hostname or "").lower() if isinstance(uri, str) else ""

@@ -1,0 +1,113 @@
+"""The one place where everything is put together. Nothing here runs at import: the first call builds."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+
+from msgspec import Struct
+
+from shared import settings as settings_module
+from shared.adapters.clouds import CLOUDS
+from shared.adapters.connection import (
+    Connection,
+    MakeCredential,
+    MakeTransport,
+    aiohttp_transport,
+    managed_identity,
+)
+from shared.adapters.journal import Journals, LogSink, Sink, TopicSink
+from shared.adapters.keys import VaultKeys
+from shared.adapters.myself import TokenClaims
+from shared.adapters.resource_graph import ResourceGraph
+from shared.adapters.storage_accounts import StorageAccounts
+from shared.adapters.switch import SettingSwitch
+from shared.adapters.vaults import VaultInventory
+from shared.adapters.work_queue import QueueSite, StorageWorkQueue
+from shared.ports import Ports, correlation
+from shared.services.registry import services
+from shared.settings import Problem
+from shared.usecases.context import Context
+from shared.usecases.pacing import Pacer
+from shared.usecases.recent import Recent
+
+_LOG = logging.getLogger("cmk")
+
+
+class SystemClock:
+    """Implements ports.Clock."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return datetime.now(UTC)
+
+
+class App(Struct):
+    """What the triggers work with."""
+
+    context: Context
+    journals: Journals
+    problems: tuple[Problem, ...]
+    new_id: Callable[[], str]
+
+
+def build(
+    environ: Mapping[str, str],
+    *,
+    make_transport: MakeTransport = aiohttp_transport,
+    make_credential: MakeCredential | None = None,
+) -> App:
+    """Put the app together. A wrong setting does not stop it: `health` shows it, and what needs it says so."""
+    settings, problems = settings_module.read(environ, {name: one.storage_suffix for name, one in CLOUDS.items()})
+    cloud = CLOUDS[settings.cloud]
+    connection = Connection(
+        cloud, make_transport, make_credential or (lambda: managed_identity(settings.identity_client_id))
+    )
+    clock = SystemClock()
+    graph = ResourceGraph(connection, clock)
+    sinks: list[Sink] = [LogSink()]
+    if settings.outcome_topic:
+        sinks.append(TopicSink(connection, settings.outcome_topic, new_id))
+    journals = Journals(tuple(sinks), clock.now)
+    ports = Ports(
+        clock=clock,
+        resources=StorageAccounts(connection),
+        finder=graph,
+        vaults=VaultInventory(connection, graph, clock, settings.vaults),
+        keys=VaultKeys(connection, clock),
+        queue=StorageWorkQueue(connection, QueueSite(settings.queue_service_uri, settings.queue_connection), clock),
+        journal=journals,
+        switch=SettingSwitch(lambda: environ.get(settings_module.WRITES, "on")),
+        myself=TokenClaims(connection),
+    )
+    context = Context(ports, services(), settings.own, Recent(), Pacer(), cloud.vault_suffix)
+    return App(context, journals, problems, new_id)
+
+
+def new_id() -> str:
+    """Return a new correlation id."""
+    return str(uuid.uuid4())
+
+
+@cache
+def app() -> App:
+    """Return the app of this process, built at the first call."""
+    _put_correlation_on_every_line()
+    return build(os.environ)
+
+
+class _Correlated(logging.Filter):
+    """Puts the correlation id in front of each line of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = f"[{correlation.get() or '-'}] {record.msg}"
+        return True
+
+
+def _put_correlation_on_every_line() -> None:
+    if not any(isinstance(one, _Correlated) for one in _LOG.filters):
+        _LOG.addFilter(_Correlated())

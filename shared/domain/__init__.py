@@ -1,0 +1,1 @@
+"""Pure: keys, resources, services as facts, plans, work items, events, reasons. No I/O, no clock, no environment."""

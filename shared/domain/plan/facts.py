@@ -1,0 +1,46 @@
+"""What a plan is made from and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from shared.domain.keys import KeyHistory, KeyId
+from shared.domain.reasons import Blocked, Wait
+from shared.domain.resource import Address, Change, Json, KeyUse
+from shared.domain.service import Service
+
+
+class Own(Struct, frozen=True):
+    """What the app itself stands on; all ids folded. It never changes any of it."""
+
+    resource_groups: frozenset[str] = frozenset()
+    storage_accounts: frozenset[str] = frozenset()  # names
+
+
+class Facts(Struct, frozen=True):
+    """A resource as Azure returned it, the histories of the keys it uses, and what else the plan may hang on.
+
+    `keys` holds a history for every key of `uses`, or why there is none.
+    """
+
+    service: Service
+    address: Address
+    body: Json
+    uses: tuple[KeyUse, ...]
+    keys: Mapping[KeyId, KeyHistory | Blocked]
+    since: datetime
+    now: datetime
+    own: Own = Own()
+    managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own
+
+
+class SetKeys(Struct, frozen=True, tag=True):
+    """Change these slots, all at once."""
+
+    changes: tuple[Change, ...]
+
+
+Step = SetKeys | Wait | Blocked

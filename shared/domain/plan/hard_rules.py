@@ -1,0 +1,24 @@
+"""What is never written, whatever anybody wishes."""
+
+from __future__ import annotations
+
+from shared.domain.plan.facts import Facts
+from shared.domain.reasons import Blocked, Reason
+
+
+def forbidden(facts: Facts) -> Blocked | None:
+    """Return why this resource must not be written, or None.
+
+    Azure's other owners come first: a resource that another one manages is changed through its owner, so a write here
+    would be undone or would break the owner.
+    """
+    address = facts.address
+    arm = address.arm
+    owner = facts.body.get("managedBy")
+    if owner or address.group_id in facts.managed_groups:
+        return Blocked(Reason.MANAGED_BY_AZURE, detail=f"owner: {owner}" if owner else "its resource group is managed")
+    if address.group_id in facts.own.resource_groups:
+        return Blocked(Reason.OWN_RESOURCE, detail="it lies in the app's own resource group")
+    if arm.type.lower().startswith("microsoft.storage/") and arm.names[0].lower() in facts.own.storage_accounts:
+        return Blocked(Reason.OWN_RESOURCE, detail="it is the app's own storage account")
+    return None

@@ -1,0 +1,216 @@
+"""Why something is not done, or not done yet: one enum, each member with a remedy in plain words."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Reason(Enum):
+    """A code that callers, logs and alerts may rely on. `docs/reasons.md` is generated from this list."""
+
+    # The key and its versions
+    NO_USABLE_VERSION = "no_usable_version"
+    KEY_TYPE_NOT_ACCEPTED = "key_type_not_accepted"
+    ONLY_OLDER_USABLE = "only_older_usable"
+    VERSION_NOT_IN_VAULT = "version_not_in_vault"
+    LATEST_UNUSABLE = "latest_unusable"
+    KEY_NOT_FOUND = "key_not_found"
+    KEY_BACKS_CERTIFICATE = "key_backs_certificate"
+    KEY_ROTATED_RECENTLY = "key_rotated_recently"
+    KEY_MOVED_ON = "key_moved_on"
+    KEY_UNREADABLE = "key_unreadable"
+    # The vault
+    VAULT_NOT_KNOWN = "vault_not_known"
+    VAULT_FORBIDDEN = "vault_forbidden"
+    VAULT_UNREACHABLE = "vault_unreachable"
+    VAULT_NOT_PROTECTED = "vault_not_protected"
+    # Hard rules
+    OWN_RESOURCE = "own_resource"
+    MANAGED_BY_AZURE = "managed_by_azure"
+    CROSS_TENANT = "cross_tenant"
+    WRITES_OFF = "writes_off"
+    # Azure's refusals
+    KEY_ACCESS_DENIED = "key_access_denied"
+    NO_RIGHTS = "no_rights"
+    SCOPE_LOCKED = "scope_locked"
+    DENIED_BY_POLICY = "denied_by_policy"
+    DENY_ASSIGNMENT = "deny_assignment"
+    LINKED_AUTHORIZATION = "linked_authorization"
+    QUOTA = "quota"
+    REFUSED = "refused"
+    PROVISIONING_FAILED = "provisioning_failed"
+    FOREIGN_HOST = "foreign_host"
+    # Waiting
+    THROTTLED = "throttled"
+    CONFLICT = "conflict"
+    SERVICE_UNAVAILABLE = "service_unavailable"
+    PROVISIONING = "provisioning"
+    NOT_YET_IN_EFFECT = "not_yet_in_effect"
+    FOLLOWS_BY_ITSELF = "follows_by_itself"
+    FOLLOW_OVERDUE = "follow_overdue"
+    OTHERS_MOVE_IT = "others_move_it"
+    # Requests and work
+    UNSUPPORTED_TYPE = "unsupported_type"
+    BAD_REQUEST = "bad_request"
+    POISONED = "poisoned"
+    BUG = "bug"
+
+    @property
+    def remedy(self) -> str:
+        """Return what a person can do about it."""
+        return REMEDIES[self]
+
+
+REMEDIES = {
+    Reason.NO_USABLE_VERSION: "Enable a version of the key that is valid now, or make a new version.",
+    Reason.KEY_TYPE_NOT_ACCEPTED: (
+        "Make a version of a type and size that the service accepts (docs/services.md), with wrapKey and unwrapKey."
+    ),
+    Reason.ONLY_OLDER_USABLE: (
+        "The version in use cannot be used any more and only older ones can. Enable it, or make a new "
+        "version; the app never goes back by itself."
+    ),
+    Reason.VERSION_NOT_IN_VAULT: (
+        "The resource names a key version that its vault does not hold. Restore the key from backup, or re-"
+        "create the resource's encryption by hand."
+    ),
+    Reason.LATEST_UNUSABLE: (
+        "The resource follows what the vault calls latest, and that version is disabled, expired, not yet "
+        "valid or of a wrong type. Enable it or make a new version."
+    ),
+    Reason.KEY_NOT_FOUND: (
+        "The vault holds no such key. Recover it if it was deleted, or correct the resource's key identifier."
+    ),
+    Reason.KEY_BACKS_CERTIFICATE: (
+        "The key belongs to a certificate and is renewed with it. Use a key of its own for encryption at rest."
+    ),
+    Reason.KEY_ROTATED_RECENTLY: (
+        "The newest version is younger than a day, so no other one was made. Rotate in Key Vault if you need "
+        "one at once."
+    ),
+    Reason.KEY_MOVED_ON: (
+        "The key got another version since you asked. Look at its versions and ask again if you still need one."
+    ),
+    Reason.KEY_UNREADABLE: (
+        "The resource names its key in a form the app cannot read. Look at it by hand and report the form."
+    ),
+    Reason.VAULT_NOT_KNOWN: (
+        "The app talks only to vaults that it finds in its subscriptions or that CMK_VAULTS names. Give it "
+        "Reader on the vault, or add the vault's host name."
+    ),
+    Reason.VAULT_FORBIDDEN: (
+        "Give the app's identity get and list on keys (Key Vault Reader, or an access policy) and let it "
+        "through the vault's firewall."
+    ),
+    Reason.VAULT_UNREACHABLE: (
+        "The vault does not answer. Check that it exists, its name resolves and its firewall lets the app through."
+    ),
+    Reason.VAULT_NOT_PROTECTED: (
+        "Turn on soft delete and purge protection on the vault; the service refuses its keys until then. "
+        "Purge protection cannot be turned off again."
+    ),
+    Reason.OWN_RESOURCE: "This belongs to the app itself, which never changes what it stands on. Change it by hand.",
+    Reason.MANAGED_BY_AZURE: "Another Azure resource owns this one. Change the key at the owner.",
+    Reason.CROSS_TENANT: "The key lives in another tenant. Change it by hand; the app only lists it.",
+    Reason.WRITES_OFF: "Writing is switched off (CMK_WRITES). The work waits and goes on when it is on again.",
+    Reason.KEY_ACCESS_DENIED: (
+        "The resource's identity may not wrap with the key, or its grant has not spread yet. Grant it Key "
+        "Vault Crypto Service Encryption User (or get, wrapKey, unwrapKey)."
+    ),
+    Reason.NO_RIGHTS: "Give the app's identity the role that docs/services.md names for this type of resource.",
+    Reason.SCOPE_LOCKED: "A lock forbids the change. Remove the lock for the time of the change.",
+    Reason.DENIED_BY_POLICY: "An Azure Policy assignment denies the change. Exempt the resource or correct the policy.",
+    Reason.DENY_ASSIGNMENT: (
+        "A deny assignment forbids the change. Its owner (a managed application or blueprint) must make it."
+    ),
+    Reason.LINKED_AUTHORIZATION: (
+        "The app lacks rights on something the resource refers to, such as its identity. Grant Managed "
+        "Identity Operator there."
+    ),
+    Reason.QUOTA: "A quota or limit is used up. Raise it or free some of it.",
+    Reason.REFUSED: "Azure refused the change; its code and message are in the report.",
+    Reason.PROVISIONING_FAILED: "The resource is in a failed state. Repair it first.",
+    Reason.FOREIGN_HOST: "The address is not one of Azure's in this cloud; nothing was sent there.",
+    Reason.THROTTLED: "Azure asks to wait; the work goes on by itself.",
+    Reason.CONFLICT: "Another operation is going on; the work goes on by itself.",
+    Reason.SERVICE_UNAVAILABLE: "Azure does not answer properly; the work goes on by itself.",
+    Reason.PROVISIONING: "The resource is being changed; the work goes on by itself.",
+    Reason.NOT_YET_IN_EFFECT: "The version is configured and not reported as in effect yet; the app looks again.",
+    Reason.FOLLOWS_BY_ITSELF: (
+        "The service takes up the new version by itself; the app looks again when it should have."
+    ),
+    Reason.FOLLOW_OVERDUE: (
+        "The service should have taken up the newest version by now. Look at its access to the key, or set "
+        "the version by hand."
+    ),
+    Reason.OTHERS_MOVE_IT: "Somebody else changes the resource or the key at the same time; the app looks again.",
+    Reason.UNSUPPORTED_TYPE: "The app does not know this type of resource; docs/services.md lists those that it does.",
+    Reason.BAD_REQUEST: "Correct the request as the detail says.",
+    Reason.POISONED: (
+        "The work failed again and again. Look at the log under its correlation id; the next sweep takes it up again."
+    ),
+    Reason.BUG: "This should not happen. Report it with the correlation id.",
+}
+
+
+class Blocked(Struct, frozen=True, tag=True):
+    """Not done, and waiting will not help. `slot` names the key use concerned ("" for the whole resource)."""
+
+    reason: Reason
+    slot: str = ""
+    detail: str = ""
+
+
+class Wait(Struct, frozen=True, tag=True):
+    """Not done yet: look again at `again_at`; past `deadline` it is Blocked with the same reason."""
+
+    reason: Reason
+    again_at: datetime
+    deadline: datetime
+    slot: str = ""
+    detail: str = ""
+
+
+class Patience(Struct, frozen=True):
+    """How long to wait for something: the first delay, the longest one, and when to give up, counted from `since`."""
+
+    first: timedelta
+    longest: timedelta
+    give_up: timedelta
+
+
+_S, _M, _H, _D = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+PATIENCE = {
+    Reason.THROTTLED: Patience(10 * _S, 10 * _M, 2 * _D),
+    Reason.CONFLICT: Patience(15 * _S, 10 * _M, 4 * _H),
+    Reason.SERVICE_UNAVAILABLE: Patience(15 * _S, 30 * _M, 2 * _D),
+    Reason.VAULT_UNREACHABLE: Patience(30 * _S, _H, _D),
+    Reason.PROVISIONING: Patience(30 * _S, 10 * _M, 4 * _H),
+    Reason.NOT_YET_IN_EFFECT: Patience(30 * _S, 10 * _M, 2 * _H),
+    Reason.OTHERS_MOVE_IT: Patience(5 * _S, 5 * _M, 4 * _H),
+    # Grants take minutes to spread [services.md section 4]; what is missing after a quarter of an hour was not granted.
+    Reason.KEY_ACCESS_DENIED: Patience(2 * _M, 10 * _M, 15 * _M),
+    # A switch is no failure: work waits for it as long as it must.
+    Reason.WRITES_OFF: Patience(30 * _S, _M, 3650 * _D),
+}
+
+
+def wait_or_give_up(
+    reason: Reason, *, since: datetime, now: datetime, after: timedelta | None = None, slot: str = "", detail: str = ""
+) -> Wait | Blocked:
+    """Return when to look again, or Blocked once the patience for this reason is used up.
+
+    The delay grows with the time already spent, so no count of tries has to travel. `after` is what Azure asked for
+    (Retry-After) and is never undercut. A reason without patience is Blocked at once.
+    """
+    patience = PATIENCE.get(reason)
+    if patience is None or now >= since + patience.give_up:
+        return Blocked(reason, slot, detail)
+    delay = min(patience.longest, max(patience.first, now - since))
+    deadline = since + patience.give_up
+    again_at = now + max(delay, after or timedelta(0))
+    return Wait(reason, min(again_at, max(deadline, now + (after or timedelta(0)))), deadline, slot, detail)

@@ -1,0 +1,112 @@
+"""What came of a piece of work."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+import msgspec
+from msgspec import Struct
+
+from shared.domain.keys import KeyRef
+from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.resource import Address, Change
+from shared.domain.work import WorkItem
+
+
+class Certainty(Enum):
+    """How sure it is that a resource uses the version it should."""
+
+    REPORTED = "reported"  # the service says which version is in effect: this is what "verified" means
+    CONFIGURED = "configured"  # the resource names the version; the service does not say what is in effect
+    UNKNOWN = "unknown"  # the service follows by itself and does not say
+    NONE = "none"  # the resource uses no customer-managed key
+
+
+class InUse(Struct, frozen=True):
+    """One key use as it was found at the end."""
+
+    slot: str
+    configured: KeyRef
+    follows: bool
+    effective: str | None
+
+
+class Converged(Struct, frozen=True, tag="converged"):
+    """Every key use is where it should be."""
+
+    certainty: Certainty
+    uses: tuple[InUse, ...] = ()
+
+
+class Waiting(Struct, frozen=True, tag="waiting"):
+    """Not there yet; a successor was put on the queue."""
+
+    wait: Wait
+    uses: tuple[InUse, ...] = ()
+
+
+class Stopped(Struct, frozen=True, tag="stopped"):
+    """Not there, and it will not get there without help."""
+
+    blocked: tuple[Blocked, ...]
+    uses: tuple[InUse, ...] = ()
+
+
+class Gone(Struct, frozen=True, tag="gone"):
+    """The resource does not exist (any more)."""
+
+
+class Answered(Struct, frozen=True, tag="answered"):
+    """Something observed after the question was asked already answers it; nothing was read."""
+
+
+class Paced(Struct, frozen=True, tag="paced"):
+    """Put back on the queue until its slot, to stay below what Azure allows; nothing was read."""
+
+    until: datetime
+
+
+class Expanded(Struct, frozen=True, tag="expanded"):
+    """A page of candidates was looked through and work was put on the queue."""
+
+    looked_at: int
+    put: int
+    more: bool
+
+
+Outcome = Converged | Waiting | Stopped | Gone | Answered | Paced | Expanded
+
+
+class Write(Struct, frozen=True):
+    """A change that was sent and accepted: which slot, from which key version to which."""
+
+    at: datetime
+    slot: str
+    before: KeyRef
+    after: KeyRef
+
+
+class Report(Struct, frozen=True):
+    """One piece of work and what came of it: goes to the log and to the outcome topic."""
+
+    at: datetime
+    item: WorkItem
+    outcome: Outcome
+    address: Address | None = None
+    planned: tuple[Change, ...] = ()
+    wrote: tuple[Write, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Return why the work is not done, if it is not."""
+        if isinstance(self.outcome, Stopped):
+            return tuple(blocked.reason for blocked in self.outcome.blocked)
+        return (self.outcome.wait.reason,) if isinstance(self.outcome, Waiting) else ()
+
+
+def as_json(report: Report) -> dict[str, object]:
+    """Return the report as plain JSON values, with the remedy beside each reason."""
+    plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(report))
+    plain["remedies"] = {reason.value: reason.remedy for reason in report.reasons}
+    return plain

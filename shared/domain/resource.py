@@ -1,0 +1,118 @@
+"""Resources: where they are, which keys they use, and what can be asked of them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from msgspec import Struct
+
+from shared.domain.keys import KeyRef
+
+Json = dict[str, Any]
+
+
+class BadAddress(ValueError):
+    """The text is not the id of an Azure resource."""
+
+
+class ArmId(Struct, frozen=True):
+    """The parts of a resource id. `names` holds one name for each level of `type`."""
+
+    subscription: str
+    group: str
+    type: str  # "Microsoft.Storage/storageAccounts/encryptionScopes", as written
+    names: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the resource's own name."""
+        return self.names[-1]
+
+
+def parse_arm_id(text: str) -> ArmId:
+    """Read a resource id of any case, with or without a trailing slash.
+
+    Only resources in a resource group are meant: everything that holds a key lives in one. Raises BadAddress.
+    """
+    parts = text.strip().rstrip("/").split("/")
+    lowered = [part.lower() for part in parts]
+    fits = len(parts) >= 9 and len(parts) % 2 == 1 and parts[0] == "" and all(parts[1:])  # noqa: PLR2004
+    if not fits or (lowered[1], lowered[3], lowered[5]) != ("subscriptions", "resourcegroups", "providers"):
+        raise BadAddress(f"not the id of a resource in a resource group: {text[:200]!r}")
+    if "providers" in lowered[7::2]:
+        raise BadAddress(f"an extension of a resource, not a resource: {text[:200]!r}")
+    if not all(_is_plain(part) for part in parts[1:]):
+        raise BadAddress(f"a resource id with characters that Azure does not allow: {text[:200]!r}")
+    return ArmId(parts[2], parts[4], "/".join([parts[6], *parts[7::2]]), tuple(parts[8::2]))
+
+
+def _is_plain(part: str) -> bool:
+    return part not in {".", ".."} and part.isprintable() and not set(part) & set("?#%\\ ")
+
+
+class Address(Struct, frozen=True):
+    """Where a resource is: its ARM type and its id. Compare `folded`: Azure changes the case of ids at will."""
+
+    type: str
+    url: str
+
+    @property
+    def folded(self) -> str:
+        """Return the id in the one form that may be compared."""
+        return self.url.rstrip("/").lower()
+
+    @property
+    def arm(self) -> ArmId:
+        """Return the id's parts."""
+        return parse_arm_id(self.url)
+
+    @property
+    def group_id(self) -> str:
+        """Return the id of the resource group, folded."""
+        return "/".join(self.folded.split("/")[:5])
+
+    @property
+    def parent(self) -> str:
+        """Return the id of the resource this one is a child of ("" for a top-level resource)."""
+        pieces = self.url.rstrip("/").split("/")
+        return "/".join(pieces[:-2]) if len(self.arm.names) > 1 else ""
+
+
+def address_of(text: str) -> Address:
+    """Return the address a resource id names. Raises BadAddress."""
+    return Address(parse_arm_id(text).type, text.strip().rstrip("/"))
+
+
+class KeyUse(Struct, frozen=True):
+    """One key that a resource uses. A resource has none, one or several of these, told apart by `slot`."""
+
+    slot: str
+    configured: KeyRef
+    follows: bool  # the service takes up new versions by itself
+    effective: str | None = None  # the version in effect as the service reports it; None if it does not say
+    tenant_is_foreign: bool = False
+
+
+class Change(Struct, frozen=True):
+    """What one slot shall point at. `follow` leaves the version out where that is how the service follows."""
+
+    slot: str
+    to: KeyRef
+    follow: bool
+
+
+class Audience(Enum):
+    """Whom a request is for, which decides the token it carries."""
+
+    ARM = "arm"
+
+
+class Request(Struct, frozen=True):
+    """A write to Azure as plain data: wire JSON in, to be sent exactly so."""
+
+    method: str
+    address: Address
+    api_version: str
+    body: Json | None = None
+    audience: Audience = Audience.ARM

@@ -1,0 +1,138 @@
+"""Work items: what travels on the queue. Names only; every fact is read afresh when the item is handled."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.domain.keys import KeyId
+from shared.domain.resource import Address
+
+WORK_QUEUE = "cmk-work"
+POISON_QUEUE = "cmk-work-poison"
+LONGEST_MESSAGE = 40 * 1024
+
+
+class Source(Enum):
+    """Where a piece of work came from."""
+
+    EVENT = "event"
+    HTTP = "http"
+    REPLAY = "replay"
+    TIMER = "timer"
+
+
+class Cause(Struct, frozen=True):
+    """Why there is work: kept through every successor, so that each write can be traced to what asked for it."""
+
+    id: str  # the correlation id
+    source: Source
+    event_id: str = ""
+    event_type: str = ""
+
+
+class CheckKey(Struct, frozen=True, tag="key"):
+    """Look at everything that uses this key. `vault_id` is the vault the event claimed to come from, if any."""
+
+    key: KeyId
+    cause: Cause
+    asked_at: datetime
+    vault_id: str = ""
+    cursor: str | None = None
+
+
+class CheckVault(Struct, frozen=True, tag="vault"):
+    """Look at everything that uses a key of this vault. One of `host` and `vault_id` may be empty."""
+
+    cause: Cause
+    asked_at: datetime
+    host: str = ""
+    vault_id: str = ""
+    cursor: str | None = None
+
+
+class CheckResource(Struct, frozen=True, tag="resource"):
+    """Look at one resource. `since`: when it was first wanted; deadlines count from there.
+
+    `asked_at`: an observation made after this moment answers the question.
+    """
+
+    address: Address
+    cause: Cause
+    since: datetime
+    asked_at: datetime
+    paced: bool = False  # it waited for its slot already
+
+
+class CheckChildren(Struct, frozen=True, tag="children"):
+    """Look at the members of one collection below a resource that use `key` (or `host`'s keys, or any)."""
+
+    parent: Address
+    child_type: str
+    cause: Cause
+    since: datetime
+    asked_at: datetime
+    key: KeyId | None = None
+    host: str = ""
+    paced: bool = False  # it waited for its slot already
+
+
+class RotateKey(Struct, frozen=True, tag="rotate"):
+    """Make a new version of a key, if its latest still is the one that was seen, then look at all its users."""
+
+    key: KeyId
+    cause: Cause
+    asked_at: datetime
+    if_latest_is: str = ""
+
+
+class Sweep(Struct, frozen=True, tag="sweep"):
+    """Look at everything."""
+
+    cause: Cause
+    asked_at: datetime
+    cursor: str | None = None
+
+
+Expansion = CheckKey | CheckVault | Sweep
+WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | Sweep
+
+
+class _Envelope(Struct, frozen=True):
+    v: int
+    item: WorkItem
+
+
+class BadWorkItem(ValueError):
+    """The message is not a work item of this version of the app."""
+
+
+_DECODER = msgspec.json.Decoder(_Envelope)
+
+
+def encode(item: WorkItem) -> str:
+    """Return the item as versioned JSON. Raises BadWorkItem when it would not fit into a message."""
+    text = msgspec.json.encode(_Envelope(1, item)).decode()
+    if len(text) > LONGEST_MESSAGE:
+        raise BadWorkItem(f"a work item of {len(text)} characters does not fit into {LONGEST_MESSAGE}")
+    return text
+
+
+def decode(text: str) -> WorkItem:
+    """Read a queue message. Raises BadWorkItem with what is wrong and where."""
+    try:
+        envelope = _DECODER.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise BadWorkItem(f"not a work item: {error}") from error
+    if envelope.v != 1:
+        raise BadWorkItem(f"a work item of version {envelope.v}; this app knows version 1")
+    return envelope.item
+
+
+def next_page(item: Expansion, cursor: str) -> Expansion:
+    """Return the item that goes on where this page ended."""
+    return replace(item, cursor=cursor)

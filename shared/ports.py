@@ -1,0 +1,150 @@
+"""What the use cases need of the world. Wire JSON in, wire JSON out; errors as in shared/errors.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from shared.domain.keys import KeyHistory, KeyId, Material
+from shared.domain.report import Report
+from shared.domain.resource import Address, Json, Request
+from shared.domain.service import ChildList, Service
+from shared.domain.work import WorkItem
+
+# The correlation id of the work going on: adapters put it on every request, the log on every line.
+correlation: ContextVar[str] = ContextVar("correlation", default="")
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        ...
+
+
+class Reply(Struct, frozen=True):
+    """What Azure answered to a write."""
+
+    status: int
+    body: Json
+
+
+class Resources(Protocol):
+    """Azure resources, one at a time, as they are now."""
+
+    async def get(self, service: Service, address: Address) -> Json | None:
+        """Return the body, or None when there is no such resource."""
+        ...
+
+    async def send(self, request: Request) -> Reply:
+        """Carry out a write. Raises Refusal, TryLater or NotThere."""
+        ...
+
+    def children(self, parent: Address, what: ChildList, service: Service) -> AsyncIterator[Json]:
+        """Yield the bodies of a collection below a resource. Raises NotThere when the parent is gone."""
+        ...
+
+
+class Page(Struct, frozen=True):
+    """Candidates from the index, and where to go on. Bodies may be minutes old."""
+
+    rows: tuple[Json, ...]
+    cursor: str | None
+
+
+class Finder(Protocol):
+    """Azure's own index of resources: complete, and a little behind."""
+
+    async def page(self, types: frozenset[str], cursor: str | None) -> Page:
+        """Return a page of resources of these types with id, type, location, identity and properties."""
+        ...
+
+    async def managed_groups(self) -> frozenset[str]:
+        """Return the folded ids of resource groups that other resources own. Minutes old at most."""
+        ...
+
+
+class VaultSite(Struct, frozen=True):
+    """A vault that the app may talk to. `id` is "" when only the settings know it."""
+
+    host: str
+    id: str = ""
+
+
+class Vaults(Protocol):
+    """Which vaults are ours to talk to."""
+
+    async def by_host(self, host: str) -> VaultSite | None:
+        """Return the vault of that host if the settings or the inventory know it, else None."""
+        ...
+
+    async def by_id(self, vault_id: str) -> VaultSite | None:
+        """Return the vault of that ARM id if the inventory knows it, else None."""
+        ...
+
+
+class Keys(Protocol):
+    """Keys as their vaults hold them. Callers ask Vaults first."""
+
+    async def history(self, key: KeyId, *, not_older_than: datetime) -> KeyHistory:
+        """Return the key's versions as of `not_older_than` or later. Raises NotThere, Refusal, TryLater."""
+        ...
+
+    async def material(self, key: KeyId, version: str) -> Material:
+        """Return what a version is made of."""
+        ...
+
+    async def new_version(self, key: KeyId) -> str:
+        """Make a new version by the vault's own rotation and return its name."""
+        ...
+
+
+class WorkQueue(Protocol):
+    """The queue of work items."""
+
+    async def put(self, item: WorkItem, *, visible_at: datetime | None = None) -> None:
+        """Put one item, to be seen at `visible_at` or at once."""
+        ...
+
+
+class Journal(Protocol):
+    """Where reports go. A sink that fails is told of in `health`; it never undoes the work."""
+
+    async def append(self, report: Report) -> None:
+        """Write one report down."""
+        ...
+
+
+class WriteSwitch(Protocol):
+    """The kill switch."""
+
+    async def is_on(self) -> bool:
+        """Return whether writing is allowed right now. Asked before every write."""
+        ...
+
+
+class Myself(Protocol):
+    """Who the app is to Azure."""
+
+    async def principals(self) -> frozenset[str]:
+        """Return the object id and client id of the app's identity, in lower case; empty if they cannot be told."""
+        ...
+
+
+class Ports(Struct, frozen=True):
+    """All ports together, as use cases are handed them."""
+
+    clock: Clock
+    resources: Resources
+    finder: Finder
+    vaults: Vaults
+    keys: Keys
+    queue: WorkQueue
+    journal: Journal
+    switch: WriteSwitch
+    myself: Myself

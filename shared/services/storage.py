@@ -1,0 +1,144 @@
+"""Storage accounts and their encryption scopes. Facts: services.md 1.1 and 1.2 (docs/sources.md)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.domain.jsonpath import lookup, member, replaced, text, without
+from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRef, KeyRules, key_ref, parse_key_url
+from shared.domain.resource import Change, Json, KeyUse, Request, address_of
+from shared.domain.service import ChildList, Follow, Proven, Rate, Service, Traits
+
+API_VERSION = "2026-09-01"  # [SDK azure-mgmt-storage 25.3.0]
+SLOT = "encryption"
+_READ_ONLY = ("currentVersionedKeyIdentifier", "lastKeyRotationTimestamp", "currentVersionedKeyExpirationTimestamp")
+
+# Per subscription and region: 10 writes a second, 100 lists in five minutes; a little is left to others
+# [azure-docs includes/azure-storage-limits-azure-resource-manager.md]. ARM adds 25 reads a second, two for each write.
+_WRITES = Rate(burst=9, per_second=9)
+_LISTS = Rate(burst=90, per_second=0.3)
+
+_SOURCES = (
+    "SDK azure-mgmt-storage 25.3.0 (names, verbs, api-version)",
+    "learn storage/common/customer-managed-keys-overview (key types, daily check, keep the old version 24 hours)",
+    "azure-rest-api-specs storage 2025-06-01 examples StorageAccountEnableCMK, StorageAccountPatchEncryptionScope",
+    "azure-cli recording test_customer_managed_key (PATCH answers 200 at once)",
+)
+
+
+def _version_of(identifier: str) -> str | None:
+    try:
+        return parse_key_url(identifier).version
+    except BadKeyUrl:
+        return None
+
+
+def _read_account(body: Json) -> tuple[KeyUse, ...]:
+    encryption = lookup(body, "properties", "encryption")
+    if text(lookup(encryption, "keySource")).lower() != "microsoft.keyvault":
+        return ()
+    properties = lookup(encryption, "keyvaultproperties")
+    configured = key_ref(
+        text(lookup(properties, "keyvaulturi")),
+        text(lookup(properties, "keyname")),
+        text(lookup(properties, "keyversion")),
+    )
+    in_effect = _version_of(text(lookup(properties, "currentVersionedKeyIdentifier")))
+    foreign = bool(text(lookup(encryption, "identity", "federatedIdentityClientId")))
+    return (KeyUse(SLOT, configured, configured.version is None, in_effect, foreign),)
+
+
+def _write_account(body: Json, changes: tuple[Change, ...]) -> tuple[Request, ...]:
+    # The whole encryption object as read: whether parts left out of a PATCH survive is not documented.
+    (change,) = changes
+    encryption = lookup(body, "properties", "encryption")
+    properties = without(lookup(encryption, "keyvaultproperties"), *_READ_ONLY)
+    key = change.to.key
+    properties = replaced(properties, "keyvaulturi", _same_vault_as_written(properties, change.to))
+    properties = replaced(properties, "keyname", _same_name_as_written(properties, key.name))
+    # Leaving a pinned version asks for "" in so many words [docs storage CMK configure].
+    properties = replaced(properties, "keyversion", "" if change.follow else change.to.version or "")
+    encryption = replaced(encryption, "keyvaultproperties", properties)
+    services = lookup(encryption, "services")
+    if isinstance(services, dict):
+        kept = {
+            name: without(one, "lastEnabledTime") if isinstance(one, dict) else one for name, one in services.items()
+        }
+        encryption = replaced(encryption, "services", kept)
+    return (_patch(body, {"properties": {"encryption": encryption}}),)
+
+
+def _same_vault_as_written(properties: Json, to: KeyRef) -> str:
+    """Keep the vault URI as the resource spells it (a trailing slash or not) when the vault stays the same."""
+    written = text(lookup(properties, "keyvaulturi"))
+    same = written.lower().rstrip("/").removesuffix(":443") == f"https://{to.key.host}"
+    return written if same else f"https://{to.key.host}"
+
+
+def _same_name_as_written(properties: Json, name: str) -> str:
+    written = text(lookup(properties, "keyname"))
+    return written if written.lower() == name else name
+
+
+def _read_scope(body: Json) -> tuple[KeyUse, ...]:
+    properties = lookup(body, "properties")
+    if text(lookup(properties, "source")).lower() != "microsoft.keyvault":
+        return ()
+    configured = parse_key_url(text(lookup(properties, "keyVaultProperties", "keyUri")))
+    in_effect = _version_of(text(lookup(properties, "keyVaultProperties", "currentVersionedKeyIdentifier")))
+    return (KeyUse(SLOT, configured, configured.version is None, in_effect),)
+
+
+def _write_scope(body: Json, changes: tuple[Change, ...]) -> tuple[Request, ...]:
+    (change,) = changes
+    properties = lookup(body, "properties")
+    key = without(lookup(properties, "keyVaultProperties"), *_READ_ONLY)
+    written = text(lookup(key, "keyUri"))
+    stem = written.rstrip("/").rpartition("/")[0] if _version_of(written) else written.rstrip("/")
+    if parse_key_url(stem).key != change.to.key:
+        stem = change.to.key.url
+    key = replaced(key, "keyUri", stem if change.follow else f"{stem}/{change.to.version}")
+    source = properties[member(properties, "source") or "source"]
+    return (_patch(body, {"properties": {"source": source, "keyVaultProperties": key}}),)
+
+
+def _patch(body: Json, changed: Json) -> Request:
+    return Request("PATCH", address_of(str(body["id"])), API_VERSION, changed)
+
+
+def _traits(*actions: str) -> Traits:
+    return Traits(
+        follow=Follow.WITHOUT_VERSION,
+        reports_effective=True,
+        accepts=KeyRules(RSA_2048_TO_4096),
+        picks_up_within=timedelta(hours=24),
+        keep_old_for=timedelta(hours=24),
+        pace=_WRITES,
+        actions=actions,
+        proven=Proven.RECORDED,
+        sources=_SOURCES,
+    )
+
+
+ENCRYPTION_SCOPES = Service(
+    type="Microsoft.Storage/storageAccounts/encryptionScopes",
+    api_version=API_VERSION,
+    traits=_traits(
+        "Microsoft.Storage/storageAccounts/encryptionScopes/read",
+        "Microsoft.Storage/storageAccounts/encryptionScopes/write",
+    ),
+    read=_read_scope,
+    write=_write_scope,
+    in_graph=False,
+)
+
+STORAGE_ACCOUNTS = Service(
+    type="Microsoft.Storage/storageAccounts",
+    api_version=API_VERSION,
+    traits=_traits("Microsoft.Storage/storageAccounts/read", "Microsoft.Storage/storageAccounts/write"),
+    read=_read_account,
+    write=_write_account,
+    children=(ChildList(ENCRYPTION_SCOPES.type, "encryptionScopes", _LISTS),),
+)
+
+SERVICES = (STORAGE_ACCOUNTS, ENCRYPTION_SCOPES)

@@ -1,0 +1,84 @@
+"""All settings, read at one place. Every problem is collected, so that `health` can show them all at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from shared.domain.plan import Own
+
+_HOST_PATTERN = re.compile(r"[a-z0-9*?.\[\]-]+")
+
+
+class Settings(Struct, frozen=True):
+    """What the app is told from outside. Names in brackets are those of the environment."""
+
+    cloud: str  # [CMK_CLOUD] AzureCloud (default), AzureUSGovernment or AzureChinaCloud
+    vaults: tuple[str, ...]  # [CMK_VAULTS] host names or globs the app may talk to besides those it finds
+    identity_client_id: str  # [CMK_IDENTITY_CLIENT_ID] user-assigned identity; empty: the system-assigned one
+    outcome_topic: str  # [CMK_OUTCOME_TOPIC] endpoint of a custom Event Grid topic; empty: none
+    queue_service_uri: str  # [AzureWebJobsStorage__queueServiceUri or AzureWebJobsStorage__accountName]
+    queue_connection: str  # [AzureWebJobsStorage] connection string, for development
+    own: Own  # from WEBSITE_OWNER_NAME, WEBSITE_RESOURCE_GROUP and AzureWebJobsStorage*
+
+
+class Problem(Struct, frozen=True):
+    """Something wrong with a setting, in words that name it."""
+
+    setting: str
+    text: str
+
+
+WRITES = "CMK_WRITES"  # on (default) or off; looked up before every write, so it is no part of Settings
+
+
+def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Settings, tuple[Problem, ...]]:
+    """Return the settings and all that is wrong with them. `clouds`: storage suffix by cloud name."""
+    problems: list[Problem] = []
+    cloud = environ.get("CMK_CLOUD", "") or "AzureCloud"
+    if cloud not in clouds:
+        problems.append(Problem("CMK_CLOUD", f"{cloud!r} is none of {', '.join(sorted(clouds))}"))
+        cloud = "AzureCloud"
+    vaults = tuple(part.strip().lower() for part in environ.get("CMK_VAULTS", "").split(",") if part.strip())
+    problems += [
+        Problem("CMK_VAULTS", f"{vault!r} is no host name or pattern")
+        for vault in vaults
+        if not _HOST_PATTERN.fullmatch(vault)
+    ]
+    topic = environ.get("CMK_OUTCOME_TOPIC", "")
+    if topic and not topic.startswith("https://"):
+        problems.append(Problem("CMK_OUTCOME_TOPIC", "must be an https endpoint"))
+        topic = ""
+    uri, connection = _queue(environ, clouds[cloud])
+    if not uri and not connection:
+        problems.append(Problem("AzureWebJobsStorage", "no storage account for the queue; set __queueServiceUri"))
+    settings = Settings(
+        cloud,
+        vaults,
+        environ.get("CMK_IDENTITY_CLIENT_ID", ""),
+        topic,
+        uri,
+        connection,
+        _own(environ, uri, connection),
+    )
+    return settings, tuple(problems)
+
+
+def _queue(environ: Mapping[str, str], storage_suffix: str) -> tuple[str, str]:
+    uri = environ.get("AzureWebJobsStorage__queueServiceUri", "").rstrip("/")
+    account = environ.get("AzureWebJobsStorage__accountName", "")
+    if not uri and account:
+        uri = f"https://{account}.queue{storage_suffix}"
+    return uri, "" if uri else environ.get("AzureWebJobsStorage", "")
+
+
+def _own(environ: Mapping[str, str], uri: str, connection: str) -> Own:
+    """Return what the app stands on. WEBSITE_OWNER_NAME is "{subscription}+{plan's group and region}"."""
+    subscription = environ.get("WEBSITE_OWNER_NAME", "").partition("+")[0]
+    group = environ.get("WEBSITE_RESOURCE_GROUP", "")
+    groups = {f"/subscriptions/{subscription}/resourcegroups/{group}".lower()} if subscription and group else set()
+    account = re.search(r"(?:^|;)AccountName=([^;]+)", connection, re.IGNORECASE)
+    accounts = {uri.removeprefix("https://").partition(".")[0], account.group(1) if account else ""}
+    return Own(frozenset(groups), frozenset(one.lower() for one in accounts if one))

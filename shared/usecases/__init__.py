@@ -1,0 +1,1 @@
+"""What the app does, one module per verb, talking to the world through ports only."""

@@ -1,0 +1,81 @@
+"""Events in: one body becomes work on the queue. The triggers and replay all come through here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from shared.domain.events import BadEvent, Ignored, Reader, parse_events, types_of, work_for
+from shared.domain.reasons import Reason
+from shared.domain.work import Source, WorkItem
+from shared.errors import Refusal
+from shared.ports import correlation
+from shared.usecases.context import Context
+
+_LOG = logging.getLogger("cmk")
+
+
+class Taken(Struct, frozen=True):
+    """What one event led to: the work that was put, or why none was."""
+
+    result: WorkItem | Ignored
+
+
+async def take_events(
+    context: Context, body: str, *, source: Source, new_id: Callable[[], str], dry_run: bool = False
+) -> tuple[Taken, ...]:
+    """Put one item for each event of the body that asks for work. Raises BadEvent before anything is put.
+
+    When the queue does not take an item the error passes: Event Grid then delivers the whole body again.
+    """
+    events = parse_events(body)
+    principals = await context.ports.myself.principals()
+    reader = Reader(context.vault_suffix, types_of(context.services), principals)
+    taken: list[Taken] = []
+    for event in events:
+        result = work_for(event, reader, now=context.ports.clock.now(), source=source, spare_id=new_id())
+        if not dry_run and not isinstance(result, Ignored):
+            await context.ports.queue.put(result)
+        taken.append(Taken(result))
+    return tuple(taken)
+
+
+async def take_delivery(context: Context, body: str, new_id: Callable[[], str]) -> None:
+    """Take what Event Grid delivers. What cannot be read is told of and let go: it would not get better by a retry."""
+    try:
+        taken = await take_events(context, body, source=Source.EVENT, new_id=new_id)
+    except BadEvent as error:
+        _LOG.warning("an event was refused: %s", error)
+        return
+    for one in taken:
+        _tell(one.result)
+
+
+def _tell(result: WorkItem | Ignored) -> None:
+    if isinstance(result, Ignored):
+        _LOG.info("[%s] %s asks for nothing: %s", result.event_id, result.event_type, result.why.value)
+        return
+    token = correlation.set(result.cause.id)
+    _LOG.info("%s put %s", result.cause.event_type, type(result).__name__)
+    correlation.reset(token)
+
+
+async def replay(
+    context: Context, body: bytes, source: Source, new_id: Callable[[], str], *, dry_run: bool
+) -> list[dict[str, Any]]:
+    """Do exactly what the triggers do with a recorded body, and say what each event led to. Raises Refusal."""
+    try:
+        taken = await take_events(context, body.decode(), source=source, new_id=new_id, dry_run=dry_run)
+    except (BadEvent, UnicodeDecodeError) as error:
+        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+    return [_told(one.result) for one in taken]
+
+
+def _told(result: WorkItem | Ignored) -> dict[str, Any]:
+    if isinstance(result, Ignored):
+        return {"result": "ignored", "eventId": result.event_id, "why": result.why.value}
+    return {"result": "put", "eventId": result.cause.event_id, "item": msgspec.to_builtins(result)}

@@ -1,0 +1,89 @@
+"""Reading what a plan is made from: the resource as it is, and the histories of the keys it uses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, NeedMaterial, latest_usable, newest_usable
+from shared.domain.plan import Facts
+from shared.domain.reasons import Blocked, Reason
+from shared.domain.resource import Address, Json, KeyUse
+from shared.domain.service import Service
+from shared.errors import NotThere, Refusal
+from shared.usecases.context import FRESH, Context
+
+
+class Seen(Struct, frozen=True):
+    """A body and when its reading began."""
+
+    body: Json
+    at: datetime
+
+
+async def see(context: Context, service: Service, address: Address) -> Seen | None:
+    """Read the resource. None: there is no such resource."""
+    at = context.ports.clock.now()
+    body = await context.ports.resources.get(service, address)
+    return None if body is None else Seen(body, at)
+
+
+async def gather(
+    context: Context, service: Service, address: Address, seen: Seen, *, since: datetime, keys_as_of: datetime
+) -> Facts:
+    """Return the facts about a resource that was just read, its keys' histories no older than `keys_as_of`.
+
+    Raises Refusal when the body names a key in an unknown form, TryLater when a vault does not answer now.
+    """
+    uses = read_uses(service, seen.body)
+    context.recent.note_uses(address, uses)
+    keys: dict[KeyId, KeyHistory | Blocked] = {}
+    for key in dict.fromkeys(use.configured.key for use in uses if not use.tenant_is_foreign):
+        mine = tuple(use for use in uses if use.configured.key == key)
+        keys[key] = await _history(context, service, key, mine, keys_as_of)
+    return Facts(service, address, seen.body, uses, keys, since, context.ports.clock.now(), context.own)
+
+
+def read_uses(service: Service, body: Json) -> tuple[KeyUse, ...]:
+    """Return the keys a body uses. Raises Refusal (KEY_UNREADABLE)."""
+    try:
+        return service.read(body)
+    except BadKeyUrl as error:
+        raise Refusal(Reason.KEY_UNREADABLE, str(error)) from error
+
+
+def fresh_enough(context: Context) -> datetime:
+    """Return how old knowledge of a key may be to decide on it."""
+    return context.ports.clock.now() - FRESH
+
+
+async def _history(
+    context: Context, service: Service, key: KeyId, uses: tuple[KeyUse, ...], as_of: datetime
+) -> KeyHistory | Blocked:
+    ports = context.ports
+    if await ports.vaults.by_host(key.host) is None:
+        return Blocked(Reason.VAULT_NOT_KNOWN, detail=key.host)
+    try:
+        history = await ports.keys.history(key, not_older_than=as_of)
+        named = {use.configured.version for use in uses} | {use.effective for use in uses}
+        if any(version and history.find(version) is None for version in named):
+            # The resource knows a version that our copy does not: ours is behind, whatever its age.
+            history = await ports.keys.history(key, not_older_than=ports.clock.now())
+        for use in uses:
+            history = await with_materials(context, history, service, follows=use.follows)
+    except NotThere:
+        return Blocked(Reason.KEY_NOT_FOUND, detail=key.url)
+    except Refusal as refusal:
+        return Blocked(refusal.reason, detail=refusal.detail)
+    return history
+
+
+async def with_materials(context: Context, history: KeyHistory, service: Service, *, follows: bool) -> KeyHistory:
+    """Return the history with as much material as choosing a version needs."""
+    choose = latest_usable if follows else newest_usable
+    rules, now = service.traits.accepts, context.ports.clock.now()
+    while isinstance(found := choose(history, rules, now), NeedMaterial):
+        material = await context.ports.keys.material(history.key, found.version)
+        history = history.with_material(found.version, material)
+    return history

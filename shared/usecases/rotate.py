@@ -1,0 +1,65 @@
+"""Making a new version of a key, then moving everything that uses it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.domain.keys import KeyHistory
+from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.report import Expanded, Outcome, Report, Stopped, Waiting
+from shared.domain.work import CheckKey, RotateKey
+from shared.errors import AppError, NotThere, TryLater
+from shared.usecases.context import Context
+
+YOUNGEST = timedelta(days=1)  # a version younger than this answers the wish for a new one
+
+
+async def rotate(context: Context, item: RotateKey) -> Report:
+    """Make a new version unless the key moved on or is young enough, and have all users looked at in any case.
+
+    In any case, because a crash right after the new version was made brings the same item back: it then finds the key
+    moved on, and must not leave the users behind.
+    """
+    ports = context.ports
+    try:
+        outcome = await _rotate(context, item)
+    except AppError as error:
+        after = error.after if isinstance(error, TryLater) else None
+        now = ports.clock.now()
+        reason = Reason.KEY_NOT_FOUND if isinstance(error, NotThere) else error.reason
+        step = wait_or_give_up(reason, since=item.asked_at, now=now, after=after, detail=error.detail)
+        outcome = Waiting(step) if isinstance(step, Wait) else Stopped((step,))
+    if isinstance(outcome, Waiting):
+        await ports.queue.put(item, visible_at=outcome.wait.again_at)
+    report = Report(ports.clock.now(), item, outcome)
+    await ports.journal.append(report)
+    return report
+
+
+async def _rotate(context: Context, item: RotateKey) -> Outcome:
+    ports = context.ports
+    if await ports.vaults.by_host(item.key.host) is None:
+        return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host),))
+    now = ports.clock.now()
+    history = await ports.keys.history(item.key, not_older_than=now)
+    held = _held_back(history, item)
+    if held is not None and held.reason is Reason.KEY_BACKS_CERTIFICATE:
+        return Stopped((held,))
+    if held is None:
+        if not await ports.switch.is_on():
+            step = wait_or_give_up(Reason.WRITES_OFF, since=item.asked_at, now=now)
+            return Waiting(step) if isinstance(step, Wait) else Stopped((step,))
+        await ports.keys.new_version(item.key)
+    await ports.queue.put(CheckKey(item.key, item.cause, ports.clock.now()))
+    return Expanded(1, 1, more=False) if held is None else Stopped((held,))
+
+
+def _held_back(history: KeyHistory, item: RotateKey) -> Blocked | None:
+    if history.backs_certificate:
+        return Blocked(Reason.KEY_BACKS_CERTIFICATE)
+    if item.if_latest_is and history.latest != item.if_latest_is:
+        return Blocked(Reason.KEY_MOVED_ON, detail=f"the latest version is {history.latest}")
+    latest = history.find(history.latest)
+    if latest is not None and history.read_at - latest.created < YOUNGEST:
+        return Blocked(Reason.KEY_ROTATED_RECENTLY, detail=f"version {latest.version} of {latest.created.isoformat()}")
+    return None

@@ -1,0 +1,95 @@
+"""What a person asks for over HTTP, as plain JSON: checked here, turned into work or into a plan to look at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from shared.domain.keys import BadKeyUrl, KeyRef, parse_key_url
+from shared.domain.reasons import Reason
+from shared.domain.resource import Address, BadAddress, address_of
+from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, RotateKey, Sweep, WorkItem
+from shared.errors import Refusal
+from shared.usecases.check_resource import preview
+from shared.usecases.context import Context
+
+
+class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST converge. One of key, vault and resource, or `all`: what to look at."""
+
+    key: str = ""
+    vault: str = ""
+    resource: str = ""
+    all: bool = False
+    dry_run: bool = False
+
+
+class RotateWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST rotate. `if_latest_is` names the version you saw; another one being latest stops the rotation."""
+
+    key: str
+    if_latest_is: str = ""
+    dry_run: bool = False
+
+
+def read_wish(body: bytes, form: type[ConvergeWish | RotateWish]) -> Any:
+    """Read a request's body. Raises Refusal (BAD_REQUEST) that names the field."""
+    try:
+        return msgspec.json.decode(body or b"{}", type=form)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+
+
+def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
+    """Return the work a wish to converge asks for. Raises Refusal (BAD_REQUEST)."""
+    named = [bool(wish.key), bool(wish.vault), bool(wish.resource), wish.all]
+    if sum(named) != 1:
+        raise Refusal(Reason.BAD_REQUEST, "name exactly one of key, vault, resource, or all: true")
+    if wish.key:
+        return CheckKey(_key(wish.key).key, cause, now)
+    if wish.resource:
+        return CheckResource(_resource(wish.resource), cause, now, now)
+    if wish.vault.startswith("/"):
+        return CheckVault(cause, now, vault_id=_resource(wish.vault).url)
+    if wish.vault:
+        host = wish.vault.lower().removeprefix("https://").rstrip("/")
+        return CheckVault(cause, now, host=_key(f"https://{host}/keys/any").key.host)
+    return Sweep(cause, now)
+
+
+def rotate_item(wish: RotateWish, cause: Cause, now: datetime) -> RotateKey:
+    """Return the work a wish to rotate asks for. Raises Refusal (BAD_REQUEST)."""
+    return RotateKey(_key(wish.key).key, cause, now, wish.if_latest_is.lower())
+
+
+def _key(text: str) -> KeyRef:
+    try:
+        return parse_key_url(text)
+    except BadKeyUrl as error:
+        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+
+
+def _resource(text: str) -> Address:
+    try:
+        return address_of(text)
+    except BadAddress as error:
+        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+
+
+async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dict[str, Any]:
+    """Put the item on the queue, or say what handling it would do. Raises AppError.
+
+    The plan for a resource is its steps. The plan for anything else is the item: what it leads to depends on what each
+    resource says when it is looked at.
+    """
+    told: dict[str, Any] = {"correlationId": item.cause.id, "item": msgspec.to_builtins(item), "dryRun": dry_run}
+    if not dry_run:
+        await context.ports.queue.put(item)
+    elif isinstance(item, CheckResource):
+        steps = await preview(context, item)
+        told["exists"] = steps is not None
+        told["steps"] = [msgspec.to_builtins(step) for step in steps or ()]
+    return told

@@ -1,0 +1,62 @@
+"""Work items on the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.keys import KeyId
+from shared.domain.resource import Address
+from shared.domain.work import (
+    BadWorkItem,
+    Cause,
+    CheckChildren,
+    CheckKey,
+    CheckResource,
+    CheckVault,
+    RotateKey,
+    Source,
+    Sweep,
+    WorkItem,
+    decode,
+    encode,
+)
+
+moments = st.datetimes(timezones=st.just(UTC), min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1))  # noqa: DTZ001  hypothesis wants naive bounds
+words = st.text("abcdefghijklmnop-", min_size=1, max_size=20)
+causes = st.builds(Cause, words, st.sampled_from(Source), words, words)
+keys = st.builds(KeyId, words, words)
+addresses = st.builds(Address, words, words)
+items = st.one_of(
+    st.builds(CheckKey, keys, causes, moments, words, st.none() | words),
+    st.builds(CheckVault, causes, moments, words, words),
+    st.builds(CheckResource, addresses, causes, moments, moments),
+    st.builds(CheckChildren, addresses, words, causes, moments, moments, st.none() | keys, words),
+    st.builds(RotateKey, keys, causes, moments, words),
+    st.builds(Sweep, causes, moments, st.none() | words),
+)
+
+
+@given(items)
+def test_an_item_comes_off_the_queue_as_it_was_put_on(item: WorkItem) -> None:
+    assert decode(encode(item)) == item
+
+
+@given(st.text(max_size=200))
+def test_any_other_message_is_refused_by_name(text: str) -> None:
+    with pytest.raises(BadWorkItem):
+        decode(text)
+
+
+def test_an_item_of_another_version_is_refused() -> None:
+    text = encode(Sweep(Cause("c", Source.TIMER), datetime(2026, 1, 1, tzinfo=UTC))).replace('"v":1', '"v":2')
+    with pytest.raises(BadWorkItem, match="version 2"):
+        decode(text)
+
+
+def test_an_item_too_long_for_a_message_is_refused() -> None:
+    with pytest.raises(BadWorkItem, match="does not fit"):
+        encode(Sweep(Cause("c", Source.TIMER), datetime(2026, 1, 1, tzinfo=UTC), cursor="x" * 50_000))
