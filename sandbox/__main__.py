@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sandbox.demo import command as demo
 from sandbox.exports import as_shell
 from sandbox.up import APP_PORT, PORT
 
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     console.add_argument("verb", help=f"{_VERBS}; with a query if need be, as in 'calls?since=10'")
     console.add_argument("body", nargs="?", help="JSON, or @FILE")
     console.set_defaults(run=_console)
+    demo.add_to(commands)
     return parser
 
 

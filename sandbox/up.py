@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -31,6 +32,7 @@ class Plan:
     app: Path | None = None
     app_port: int = APP_PORT
     seed: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)  # of the app, besides its own
     folder: Path = Path(".sandbox")
     clock: Clock = field(default_factory=Clock)
 
@@ -72,7 +74,9 @@ class Sandbox:
         self._trust = self._authority.write(self._folder)
         if self.plan.app is not None:
             app = AppProcess(self.plan.app, self._folder / "app.log")
-            await app.start(self.plan.app_port, self.exports(), self.stage.clock.offset.total_seconds())
+            await app.start(
+                self.plan.app_port, {**self.exports(), **self.plan.settings}, self.stage.clock.offset.total_seconds()
+            )
             self.app = app
             self.stage.app_runs(await app.event_functions())
         self.stage.start()

@@ -17,7 +17,7 @@ SCHEMAS: dict[str, Schema] = {
     "cloudeventschemav1_0": "CloudEventSchemaV1_0",
 }
 FUNCTION = "azurefunction:"  # in front of a function's name: Azure's own endpoint type, which needs no handshake
-HISTORY = 1000  # deliveries that can be repeated by the event's id
+HISTORY = 20_000  # deliveries that can be repeated by the event's id
 
 
 @dataclass

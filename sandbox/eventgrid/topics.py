@@ -9,7 +9,7 @@ from sandbox.identity import bearer
 from sandbox.wire import Answer, Call, Json, Refused
 from sandbox.world import World
 
-KEPT = 10_000  # events per topic; older ones are forgotten
+KEPT = 100_000  # events per topic; older ones are forgotten
 LIMIT = 1024 * 1024  # bytes per request
 AUDIENCES = ("https://eventgrid.azure.net",)
 _GRID = ("id", "subject", "eventType", "eventTime", "dataVersion")

@@ -77,7 +77,8 @@ class FunctionHost:
     async def start(self) -> None:
         """Load the app. No functions, an error while indexing or a wrong host.json raises HostError."""
         self.options = read_host_json(self.app_dir)
-        self.functions = await self._worker.start(self._settings)
+        found = await self._worker.start(self._settings)
+        self.functions = {name: one for name, one in found.items() if not self._is_disabled(name)}
         try:
             self._routes = Routes(self.options.route_prefix, self.functions.values())
             if self._outputs is None:
@@ -86,6 +87,11 @@ class FunctionHost:
             await self.stop()
             raise
         logger.info("Found the following functions: %s", ", ".join(sorted(self.functions)))
+
+    def _is_disabled(self, name: str) -> bool:
+        """Return whether an app setting switches the function off, in either spelling that Azure takes."""
+        spellings = (f"AzureWebJobs.{name}.Disabled", f"AzureWebJobs__{name}__Disabled")
+        return any(self._settings.get(one, "").lower() in {"1", "true"} for one in spellings)
 
     def _refuse_outputs(self) -> None:
         for function in self.functions.values():

@@ -76,20 +76,21 @@ class VaultInventory:
 
     async def _confirm(self, host: str, vault_id: str) -> VaultSite | None:
         """Ask Azure Resource Manager itself once: the index may show a vault that is gone or was made anew."""
-        if host in self._confirmed:
-            return self._confirmed[host]
+        async with self._reading:
+            if host not in self._confirmed and await self._is_there(host, vault_id):
+                self._confirmed[host] = VaultSite(host, vault_id)
+            return self._confirmed.get(host)
+
+    async def _is_there(self, host: str, vault_id: str) -> bool:
         arm = parse_arm_id(vault_id)
         try:
             vault: Any = await self._client(arm.subscription).vaults.get(arm.group, arm.name)
         except AzureError as error:
             found = translate(error)
             if isinstance(found, NotThere):
-                return None
+                return False
             raise found from error
-        if _host(vault.properties.vault_uri) != host:
-            return None
-        self._confirmed[host] = VaultSite(host, vault_id)
-        return self._confirmed[host]
+        return _host(vault.properties.vault_uri) == host
 
     def _client(self, subscription: str) -> KeyVaultManagementClient:
         client = self._clients.get(subscription)

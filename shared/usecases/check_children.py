@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.keys import KeyId
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.report import Expanded, Gone, Outcome, Paced, Report, Stopped, Waiting
-from shared.domain.resource import Address, KeyUse
+from shared.domain.resource import Address
 from shared.domain.service import ChildList, Service
 from shared.domain.work import CheckChildren, CheckResource
 from shared.errors import AppError, NotThere, TryLater
+from shared.usecases.candidates import scope_of, worth_a_look
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
 from shared.usecases.observe import Seen, read_uses
@@ -22,15 +22,13 @@ from shared.usecases.recent import Child
 HANDLED_AT_ONCE = 8  # children looked at in this invocation; more than that fan out
 
 
-def concerns(uses: tuple[KeyUse, ...], key: KeyId | None, host: str) -> bool:
-    """Return whether any use is of the key, of the vault, or (when neither is given) of any key."""
-    if key is not None:
-        return any(use.configured.key == key for use in uses)
-    return any(use.configured.key.host == host for use in uses) if host else bool(uses)
-
-
 async def check_children(context: Context, item: CheckChildren) -> Report:
     """List the children, look at those concerned, and report."""
+    async with context.recent.turn(item.parent, item.child_type):
+        return await _check(context, item)
+
+
+async def _check(context: Context, item: CheckChildren) -> Report:
     parent = context.service(item.parent.type)
     child = context.service(item.child_type)
     what = next((c for c in (parent.children if parent else ()) if c.type.lower() == item.child_type.lower()), None)
@@ -74,23 +72,24 @@ async def _run(context: Context, item: CheckChildren, what: ChildList, service: 
 
 
 async def _look(context: Context, item: CheckChildren, what: ChildList, service: Service) -> Outcome:
+    scope = await scope_of(context, item.key, item.host)
     known = context.recent.children(item.parent, what.type, context.ports.clock.now())
     if known is not None:
-        concerned = [child for child in known if concerns(child.uses, item.key, item.host)]
-        for child in concerned:
+        found = [one for one in known if await worth_a_look(context, scope, service, one.address, one.uses)]
+        for child in found:
             await context.ports.queue.put(_item(item, child.address))
-        return Expanded(len(known), len(concerned), more=False)
+        return Expanded(len(known), len(found), more=False)
     listed_at = context.ports.clock.now()
     children: list[Child] = []
-    found: list[tuple[Address, Seen]] = []
+    bodies: list[tuple[Address, Seen]] = []
     async for body in context.ports.resources.children(item.parent, what, service):
         address = Address(service.type, str(body["id"]))
         uses = read_uses(service, body)
         children.append(Child(address, uses))
-        if concerns(uses, item.key, item.host):
-            found.append((address, Seen(body, listed_at)))
+        if scope.concerns(uses):
+            bodies.append((address, Seen(body, listed_at)))
     context.recent.note_children(item.parent, what.type, tuple(children), listed_at)
-    return await _handle(context, item, found, len(children), listed_at)
+    return await _handle(context, item, bodies, len(children), listed_at)
 
 
 async def _handle(

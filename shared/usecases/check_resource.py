@@ -29,6 +29,7 @@ class _Progress(Struct):
     uses: tuple[KeyUse, ...] = ()
     planned: tuple[Change, ...] = ()
     wrote: tuple[Write, ...] = ()
+    as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
 
 
 async def check_resource(context: Context, item: CheckResource, seen: Seen | None = None) -> Report:
@@ -37,12 +38,17 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     `seen` is a body that was read moments ago (from a list); one older than FRESH is read again. What has to wait is
     put on the queue again. Never raises AppError: every refusal becomes an outcome.
     """
+    async with context.recent.turn(item.address):
+        return await _check(context, item, seen)
+
+
+async def _check(context: Context, item: CheckResource, seen: Seen | None) -> Report:
     ports = context.ports
     service = context.service(item.address.type)
     progress = _Progress()
     if service is None:
         outcome: Outcome = Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    elif seen is None and context.recent.answers(item.address, item.asked_at):
+    elif context.recent.answers(item.address, item.asked_at, ports.clock.now()):
         outcome = AnsweredAlready()
     elif until := await _slot(context, service, item, seen):
         outcome = Paced(until)
@@ -54,6 +60,8 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     report = Report(ports.clock.now(), item, outcome, item.address, progress.planned, progress.wrote)
     if isinstance(outcome, Waiting):
         await ports.queue.put(_successor(context, item, outcome), visible_at=outcome.wait.again_at)
+        if outcome.wait.reason is Reason.FOLLOWS_BY_ITSELF and progress.as_of is not None:
+            context.recent.note_watched(item.address, outcome.wait.again_at, progress.as_of)
     await ports.journal.append(report)
     return report
 
@@ -97,8 +105,10 @@ async def _converge(
 ) -> Outcome:
     clock = context.ports.clock
     keys_as_of = fresh_enough(context)
+    if seen is not None and (clock.now() - seen.at > FRESH or context.recent.written_since(item.address, seen.at)):
+        seen = None
     for _ in range(MOST_ROUNDS):
-        if seen is None or clock.now() - seen.at > FRESH:
+        if seen is None:
             seen = await see(context, service, item.address)
         if seen is None:
             context.recent.forget(item.address)
@@ -125,21 +135,28 @@ async def _plan(context: Context, facts: Facts) -> tuple[Step, ...]:
 
 
 async def _apply(context: Context, facts: Facts, step: SetKeys, progress: _Progress) -> None:
-    context.recent.forget(facts.address)
     before = {use.slot: use.configured for use in facts.uses}
     progress.planned += step.changes
-    for request in facts.service.write(facts.body, step.changes):
-        await context.ports.resources.send(request)
-    at = context.ports.clock.now()
+    try:
+        for request in facts.service.write(facts.body, step.changes):
+            await context.ports.resources.send(request)
+    finally:  # whatever came of it, bodies that were read until now are void
+        at = context.ports.clock.now()
+        context.recent.note_written(facts.address, at)
     progress.wrote += tuple(Write(at, change.slot, before[change.slot], change.to) for change in step.changes)
 
 
+def _as_of(facts: Facts, read_at: datetime) -> datetime:
+    known = [history.read_at for history in facts.keys.values() if not isinstance(history, Blocked)]
+    return min([read_at, *known])
+
+
 def _finish(context: Context, facts: Facts, steps: tuple[Step, ...], read_at: datetime, progress: _Progress) -> Outcome:
+    progress.as_of = _as_of(facts, read_at)
     if steps:
         context.recent.forget(facts.address)
         return _unfinished(steps, progress)
-    known = [history.read_at for history in facts.keys.values() if not isinstance(history, Blocked)]
-    context.recent.note_converged(facts.address, min([read_at, *known]))
+    context.recent.note_converged(facts.address, progress.as_of)
     return Converged(certainty(facts), _in_use(facts.uses))
 
 

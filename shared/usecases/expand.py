@@ -8,29 +8,18 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, KeyVersion, latest_usable, newest_usable
+from shared.domain.keys import BadKeyUrl, KeyHistory
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.report import Expanded, Outcome, Report, Stopped, Waiting
-from shared.domain.resource import Address, Json, KeyUse
+from shared.domain.resource import Address, Json
 from shared.domain.service import Service
 from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, Expansion, WorkItem, next_page
-from shared.errors import AppError, NotThere, Refusal, TryLater
-from shared.usecases.check_children import concerns
+from shared.errors import AppError, TryLater
+from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
-from shared.usecases.observe import with_materials
-from shared.usecases.recent import Child
 
 AT_ONCE = 16  # messages put side by side
 LONGEST_DELAY = timedelta(days=6)  # a queue hides a message for seven days at most
-
-
-class _Scope:
-    """Which resources an expansion is about. `history` is None when the key cannot be read or many keys are meant."""
-
-    def __init__(self, key: KeyId | None = None, host: str = "", history: KeyHistory | None = None) -> None:
-        self.key = key
-        self.host = host
-        self.history = history
 
 
 async def expand(context: Context, item: Expansion) -> Report:
@@ -51,7 +40,7 @@ async def expand(context: Context, item: Expansion) -> Report:
     return report
 
 
-async def _scope(context: Context, item: Expansion) -> _Scope | Stopped:
+async def _scope(context: Context, item: Expansion) -> Scope | Stopped:
     if isinstance(item, CheckKey):
         return await _key_scope(context, item)
     if isinstance(item, CheckVault):
@@ -59,24 +48,21 @@ async def _scope(context: Context, item: Expansion) -> _Scope | Stopped:
         site = await (vaults.by_host(item.host) if item.host else vaults.by_id(item.vault_id))
         if site is None:
             return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.host or item.vault_id),))
-        return _Scope(host=site.host)
-    return _Scope()
+        return Scope(host=site.host)
+    return Scope()
 
 
-async def _key_scope(context: Context, item: CheckKey) -> _Scope | Stopped:
+async def _key_scope(context: Context, item: CheckKey) -> Scope | Stopped:
     site = await context.ports.vaults.by_host(item.key.host)
     if site is None:
         return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host),))
     if item.vault_id and site.id and site.id.lower().rstrip("/") != item.vault_id.lower().rstrip("/"):
         detail = f"{item.key.host} does not belong to the vault that the event came from"
         return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=detail),))
-    try:
-        history: KeyHistory | None = await context.ports.keys.history(item.key, not_older_than=item.asked_at)
-    except (NotThere, Refusal):
-        history = None  # each user is looked at and reports the same; who they are is what counts now
-    if history is not None and item.cursor is None:
-        await _come_back_when_valid(context, item, history)
-    return _Scope(item.key, history=history)
+    scope = await scope_of(context, item.key, "")
+    if scope.history is not None and item.cursor is None:
+        await _come_back_when_valid(context, item, scope.history)
+    return scope
 
 
 async def _come_back_when_valid(context: Context, item: CheckKey, history: KeyHistory) -> None:
@@ -87,7 +73,7 @@ async def _come_back_when_valid(context: Context, item: CheckKey, history: KeyHi
         await context.ports.queue.put(replace(item, asked_at=at), visible_at=at)
 
 
-async def _page(context: Context, item: Expansion, scope: _Scope) -> Outcome:
+async def _page(context: Context, item: Expansion, scope: Scope) -> Outcome:
     types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
     page = await context.ports.finder.page(types, item.cursor)
     work: list[WorkItem] = []
@@ -101,11 +87,11 @@ async def _page(context: Context, item: Expansion, scope: _Scope) -> Outcome:
     return Expanded(len(page.rows), len(work), more=page.cursor is not None)
 
 
-async def _for_row(context: Context, item: Expansion, scope: _Scope, service: Service, row: Json) -> list[WorkItem]:
+async def _for_row(context: Context, item: Expansion, scope: Scope, service: Service, row: Json) -> list[WorkItem]:
     address = Address(service.type, str(row["id"]))
     now = context.ports.clock.now()
     work: list[WorkItem] = []
-    if await _worth_a_look(context, scope, service, row):
+    if await _worth_a_look(context, scope, service, address, row):
         work.append(CheckResource(address, item.cause, since=now, asked_at=item.asked_at))
     for what in service.children:
         child = context.service(what.type)
@@ -114,49 +100,21 @@ async def _for_row(context: Context, item: Expansion, scope: _Scope, service: Se
             work.append(
                 CheckChildren(address, what.type, item.cause, now, item.asked_at, key=scope.key, host=scope.host)
             )
-        else:
-            found = await _known_children(context, scope, child, known)
-            work += [CheckResource(one.address, item.cause, since=now, asked_at=item.asked_at) for one in found]
+            continue
+        work += [
+            CheckResource(one.address, item.cause, since=now, asked_at=item.asked_at)
+            for one in known
+            if await worth_a_look(context, scope, child, one.address, one.uses)
+        ]
     return work
 
 
-async def _known_children(context: Context, scope: _Scope, service: Service, known: Sequence[Child]) -> list[Child]:
-    concerned = [one for one in known if concerns(one.uses, scope.key, scope.host)]
-    return [one for one in concerned if not await _there_already(context, scope, service, one.uses)]
-
-
-async def _worth_a_look(context: Context, scope: _Scope, service: Service, row: Json) -> bool:
+async def _worth_a_look(context: Context, scope: Scope, service: Service, address: Address, row: Json) -> bool:
     try:
         uses = service.read(row)
     except BadKeyUrl:
         return True  # the check reports it; it must not go unnoticed here
-    return concerns(uses, scope.key, scope.host) and not await _there_already(context, scope, service, uses)
-
-
-async def _there_already(context: Context, scope: _Scope, service: Service, uses: tuple[KeyUse, ...]) -> bool:
-    """Return whether the index already shows each use at the version it should have, by configuration and in effect.
-
-    Such a resource is no candidate. The index may be minutes behind: who leaves the version in that time raises an
-    event of its own, and the sweep finds who does not.
-    """
-    if scope.history is None:
-        return False
-    for use in uses:
-        if use.configured.key != scope.key:
-            continue
-        target = await _target(context, scope.history, service, follows=use.follows)
-        if target is None or use.effective != target.version:
-            return False
-        if not use.follows and use.configured.version != target.version:
-            return False
-    return True
-
-
-async def _target(context: Context, history: KeyHistory, service: Service, *, follows: bool) -> KeyVersion | None:
-    filled = await with_materials(context, history, service, follows=follows)
-    choose = latest_usable if follows else newest_usable
-    target = choose(filled, service.traits.accepts, context.ports.clock.now())
-    return target if isinstance(target, KeyVersion) else None
+    return await worth_a_look(context, scope, service, address, uses)
 
 
 async def put_all(context: Context, items: Sequence[WorkItem]) -> None:

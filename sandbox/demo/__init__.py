@@ -1,0 +1,1 @@
+"""The demo: a key is rotated in a local Azure, and everything that uses it follows, verified."""

@@ -1,0 +1,76 @@
+"""Which resources of an index are worth a look, and which are there already or being watched."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from shared.domain.keys import KeyHistory, KeyId, KeyVersion, latest_usable, newest_usable
+from shared.domain.resource import Address, KeyUse
+from shared.domain.service import Service
+from shared.errors import NotThere, Refusal
+from shared.usecases.context import Context
+from shared.usecases.observe import fresh_enough, with_materials
+
+
+class Scope(Struct, frozen=True):
+    """What a look is about: a key, a vault's keys (`host`), or everything.
+
+    `history` is None when the key cannot be read or when more than one key is meant.
+    """
+
+    key: KeyId | None = None
+    host: str = ""
+    history: KeyHistory | None = None
+
+    def concerns(self, uses: tuple[KeyUse, ...]) -> bool:
+        """Return whether any of these uses is meant."""
+        if self.key is not None:
+            return any(use.configured.key == self.key for use in uses)
+        return any(use.configured.key.host == self.host for use in uses) if self.host else bool(uses)
+
+
+async def scope_of(context: Context, key: KeyId | None, host: str) -> Scope:
+    """Return the scope with the key's history, if it is one key and can be read. Raises TryLater."""
+    if key is None or await context.ports.vaults.by_host(key.host) is None:
+        return Scope(key, host)
+    try:
+        history = await context.ports.keys.history(key, not_older_than=fresh_enough(context))
+    except (NotThere, Refusal):
+        return Scope(key, host)  # each user is looked at and reports the same; who they are is what counts now
+    return Scope(key, host, history)
+
+
+async def worth_a_look(
+    context: Context, scope: Scope, service: Service, address: Address, uses: tuple[KeyUse, ...]
+) -> bool:
+    """Return whether a resource, as an index shows it, should be looked at.
+
+    Not if it is not concerned, not if it is watched (a look is on the queue for the time when its service should have
+    taken the version up), and not if the index shows each use where it should be, by configuration and in effect. The
+    index may be minutes behind: who leaves the version in that time raises an event of its own, and the sweep finds who
+    does not.
+    """
+    if not scope.concerns(uses) or context.recent.is_watched(address, context.ports.clock.now()):
+        return False
+    return not await _there_already(context, scope, service, uses)
+
+
+async def _there_already(context: Context, scope: Scope, service: Service, uses: tuple[KeyUse, ...]) -> bool:
+    if scope.history is None:
+        return False
+    for use in uses:
+        if use.configured.key != scope.key:
+            continue
+        target = await _target(context, scope.history, service, follows=use.follows)
+        if target is None or use.effective != target.version:
+            return False
+        if not use.follows and use.configured.version != target.version:
+            return False
+    return True
+
+
+async def _target(context: Context, history: KeyHistory, service: Service, *, follows: bool) -> KeyVersion | None:
+    filled = await with_materials(context, history, service, follows=follows)
+    choose = latest_usable if follows else newest_usable
+    target = choose(filled, service.traits.accepts, context.ports.clock.now())
+    return target if isinstance(target, KeyVersion) else None
