@@ -26,6 +26,8 @@ SETTINGS = {
     "AzureWebJobsStorage__credential": "managedidentity",
     "CMK_OUTCOME_TOPIC": "https://cmk-outcomes.westeurope-1.eventgrid.azure.net/api/events",
     "WEBSITE_SITE_NAME": "cmk-autopilot",
+    "WEBSITE_OWNER_NAME": "00000000-0000-4000-8000-000000000000+rg-cmk-autopilot-westeuropewebspace-Linux",
+    "WEBSITE_RESOURCE_GROUP": "rg-cmk-autopilot",
     "FUNCTIONS_WORKER_RUNTIME": "python",
 }
 # A clock that was shifted is noticed after this many seconds, by the queue listener and by the timers.

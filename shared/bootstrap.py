@@ -97,6 +97,7 @@ def new_id() -> str:
 def app() -> App:
     """Return the app of this process, built at the first call."""
     _put_correlation_on_every_line()
+    logging.getLogger("azure").setLevel(logging.WARNING)  # the SDKs tell of every request; ours say what it was for
     return build(os.environ)
 
 

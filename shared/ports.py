@@ -99,8 +99,8 @@ class Keys(Protocol):
         """Return what a version is made of."""
         ...
 
-    async def new_version(self, key: KeyId) -> str:
-        """Make a new version by the vault's own rotation and return its name."""
+    async def new_version(self, key: KeyId, *, if_latest_is: str) -> str:
+        """Make a new version by the vault's own rotation and return its name. Raises Refusal (KEY_MOVED_ON)."""
         ...
 
 

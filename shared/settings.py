@@ -21,7 +21,7 @@ class Settings(Struct, frozen=True):
     outcome_topic: str  # [CMK_OUTCOME_TOPIC] endpoint of a custom Event Grid topic; empty: none
     queue_service_uri: str  # [AzureWebJobsStorage__queueServiceUri or AzureWebJobsStorage__accountName]
     queue_connection: str  # [AzureWebJobsStorage] connection string, for development
-    own: Own  # from WEBSITE_OWNER_NAME, WEBSITE_RESOURCE_GROUP and AzureWebJobsStorage*
+    own: Own  # [CMK_OWN_RESOURCE_GROUP] an id; else WEBSITE_OWNER_NAME with WEBSITE_RESOURCE_GROUP; the queue's account
 
 
 class Problem(Struct, frozen=True):
@@ -31,6 +31,7 @@ class Problem(Struct, frozen=True):
     text: str
 
 
+_WORDS = frozenset({"on", "true", "1", "yes", "off", "false", "0", "no"})
 WRITES = "CMK_WRITES"  # on (default) or off; looked up before every write, so it is no part of Settings
 
 
@@ -54,6 +55,11 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
     uri, connection = _queue(environ, clouds[cloud])
     if not uri and not connection:
         problems.append(Problem("AzureWebJobsStorage", "no storage account for the queue; set __queueServiceUri"))
+    if (writes := environ.get(WRITES, "on").strip().lower()) not in _WORDS:
+        problems.append(Problem(WRITES, f"{writes!r} is neither on nor off, and counts as off"))
+    own = _own(environ, uri, connection)
+    if environ.get("WEBSITE_SITE_NAME") and not own.resource_groups:
+        problems.append(Problem("CMK_OWN_RESOURCE_GROUP", "the app's own resource group is not known; set its id"))
     settings = Settings(
         cloud,
         vaults,
@@ -61,7 +67,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         topic,
         uri,
         connection,
-        _own(environ, uri, connection),
+        own,
     )
     return settings, tuple(problems)
 
@@ -78,7 +84,9 @@ def _own(environ: Mapping[str, str], uri: str, connection: str) -> Own:
     """Return what the app stands on. WEBSITE_OWNER_NAME is "{subscription}+{plan's group and region}"."""
     subscription = environ.get("WEBSITE_OWNER_NAME", "").partition("+")[0]
     group = environ.get("WEBSITE_RESOURCE_GROUP", "")
-    groups = {f"/subscriptions/{subscription}/resourcegroups/{group}".lower()} if subscription and group else set()
+    groups = {environ.get("CMK_OWN_RESOURCE_GROUP", "").lower().rstrip("/")} - {""}
+    if subscription and group:
+        groups.add(f"/subscriptions/{subscription}/resourcegroups/{group}".lower())
     account = re.search(r"(?:^|;)AccountName=([^;]+)", connection, re.IGNORECASE)
     accounts = {uri.removeprefix("https://").partition(".")[0], account.group(1) if account else ""}
     return Own(frozenset(groups), frozenset(one.lower() for one in accounts if one))

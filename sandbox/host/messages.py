@@ -152,6 +152,6 @@ def text(value: str) -> TypedData:
     return TypedData(string=value)
 
 
-def moment(value: datetime | None) -> TypedData:
+def moment(value: datetime) -> TypedData:
     """Return a time as the host sends one in trigger metadata: a JSON string."""
-    return TypedData(json="null" if value is None else f'"{value:%Y-%m-%dT%H:%M:%S}+00:00"')
+    return TypedData(json=f'"{value:%Y-%m-%dT%H:%M:%S}+00:00"')

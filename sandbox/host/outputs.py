@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64 as b64
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient
 
 from sandbox.host.functions import Binding
@@ -22,7 +23,8 @@ async def send(client: QueueClient, text: str) -> None:
     try:
         await client.send_message(text, time_to_live=-1)
     except ResourceNotFoundError:
-        await client.create_queue()
+        with suppress(ResourceExistsError):  # somebody else was faster
+            await client.create_queue()
         await client.send_message(text, time_to_live=-1)
 
 

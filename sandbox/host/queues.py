@@ -178,11 +178,15 @@ def _poison_name(queue: str) -> str | None:
 
 
 def _metadata(message: QueueMessage) -> dict[str, TypedData]:
+    times = {
+        "InsertionTime": message.inserted_on,
+        "ExpirationTime": message.expires_on,
+        "NextVisibleTime": message.next_visible_on,
+    }
     return {
         "Id": text(str(message.id)),
         "DequeueCount": TypedData(json=str(message.dequeue_count)),
         "PopReceipt": text(str(message.pop_receipt)),
-        "InsertionTime": moment(message.inserted_on),
-        "ExpirationTime": moment(message.expires_on),
-        "NextVisibleTime": moment(message.next_visible_on),
+        # A time that is absent is left out: libraries before azure-functions 2 cannot read a null.
+        **{name: moment(value) for name, value in times.items() if value is not None},
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
+from urllib.request import getproxies
 
 from azure.identity.aio import ManagedIdentityCredential
 from azure.storage.queue.aio import QueueClient
@@ -49,7 +51,9 @@ class QueueClients:
         how = self._settings.get(f"{connection}__credential", "managedidentity")
         if how.lower() != "managedidentity":
             raise HostError(f"{connection}__credential is {how!r}; the sandbox's host knows managedidentity only")
-        return QueueClient(address, queue, credential=self._credential(connection))
+        # The proxy is named once: aiohttp's own way looks for the user's .netrc in a thread at every request.
+        proxy: dict[str, Any] = {"use_env_settings": False, "proxies": getproxies()}
+        return QueueClient(address, queue, credential=self._credential(connection), **proxy)
 
     def _credential(self, connection: str) -> ManagedIdentityCredential:
         found = self._credentials.get(connection)

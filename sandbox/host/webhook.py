@@ -26,7 +26,7 @@ async def receive(event_type: str, body: bytes, deliver: Deliver) -> tuple[int, 
         case "Notification":
             try:
                 content = json.loads(body)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 return 500, {"error": f"the body is no JSON: {error}"}
             return await _deliver_all(content if isinstance(content, list) else [content], deliver)
         case "Unsubscribe":
@@ -41,7 +41,7 @@ def _handshake(body: bytes) -> tuple[int, Any]:
         content = json.loads(body)
         data = content[0]["data"] if isinstance(content, list) else json.loads(content["data"])
         code = next(value for name, value in data.items() if name.lower() == "validationcode")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration):
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError, StopIteration):
         return 400, None
     return 200, {"validationResponse": code}
 

@@ -12,27 +12,38 @@ from azure.core.pipeline.transport import AsyncHttpTransport
 
 from shared.adapters.clouds import Cloud
 from shared.adapters.guard import GuardedTransport, Tokens
+from shared.adapters.translate import retry_after
 
 _TOO_MANY_REQUESTS = 429
+_READS = {"GET", "HEAD"}
 _LONGEST_PAUSE = 3.0  # seconds that an invocation may sleep between two tries; longer waits go back on the queue
 MakeTransport = Callable[[], AsyncHttpTransport[Any, Any]]
 MakeCredential = Callable[[], AsyncTokenCredential]
 
 
 class ShortRetry(AsyncRetryPolicy[Any, Any]):
-    """Tries again at once after a hiccup. Throttling, and anything Azure wants us to wait longer for, is no hiccup."""
+    """Reads are tried again at once after a hiccup. Throttling, and anything Azure wants us to wait longer for, is no
+    hiccup. Writes are never sent again unseen: what they rest on may have changed, and a rotation would happen twice.
+    """
 
     def __init__(self) -> None:
-        super().__init__(retry_total=2, retry_backoff_factor=0.3, retry_backoff_max=2)
+        super().__init__(retry_total=2, retry_backoff_factor=0.3, retry_backoff_max=2, retry_on_methods=sorted(_READS))
 
     def is_retry(self, settings: dict[str, Any], response: PipelineResponse[Any, Any]) -> bool:
         """Return whether to try again within this invocation."""
+        if response.http_request.method not in _READS:
+            return False
         if response.http_response.status_code == _TOO_MANY_REQUESTS:
             return False
         pause = self.get_retry_after(response)
         if pause is not None and pause > _LONGEST_PAUSE:
             return False
         return bool(super().is_retry(settings, response))
+
+    def get_retry_after(self, response: PipelineResponse[Any, Any]) -> float | None:
+        """Return what Azure asks for in seconds; nonsense counts as nothing."""
+        asked = retry_after(response.http_response.headers)
+        return None if asked is None else asked.total_seconds()
 
 
 class Connection:
@@ -97,13 +108,13 @@ def aiohttp_transport() -> AsyncHttpTransport[Any, Any]:
     from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415
 
     session = aiohttp.ClientSession(
-        trust_env=True,
+        trust_env=False,  # the guarded transport names the proxy
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         connector=aiohttp.TCPConnector(limit=64),
     )
     transport: AsyncHttpTransport[Any, Any] = AioHttpTransport(
-        session=session, session_owner=False, connection_timeout=10, read_timeout=60
+        session=session, session_owner=False, connection_timeout=10, read_timeout=20
     )
     return transport
 

@@ -6,9 +6,11 @@ server named; nothing gets past the transport. See docs/decisions/0003-guarded-t
 
 from __future__ import annotations
 
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
@@ -20,6 +22,15 @@ from shared.errors import Refusal
 from shared.ports import correlation
 
 _REMEMBERED = 64
+
+
+@cache
+def _proxy_for(host: str) -> str | None:
+    """Return the proxy that the environment names for a host.
+
+    Asked once for each host: aiohttp's own way (trust_env) looks for the user's .netrc in a thread at every request.
+    """
+    return None if proxy_bypass(host) else getproxies().get("https")
 
 
 class Tokens:
@@ -78,6 +89,8 @@ class GuardedTransport(AsyncHttpTransport[Any, Any]):
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._tokens.made_for(token) != scope:
             raise Refusal(Reason.FOREIGN_HOST, f"a token that was not made for {host[:200]}")
+        if proxy := _proxy_for(host):
+            options["proxy"] = proxy
         # A shared-key signature covers x-ms headers, so those requests keep the id the SDK signed.
         if (id_ := correlation.get()) and scheme.lower() != "sharedkey":
             request.headers["x-ms-client-request-id"] = id_

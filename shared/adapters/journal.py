@@ -7,12 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from azure.core.exceptions import AzureError
-
 from shared.adapters.connection import Connection
-from shared.adapters.translate import translate
-from shared.domain.report import Answered, Converged, Expanded, Gone, Paced, Report, Stopped, Waiting, as_json
-from shared.errors import AppError
+from shared.adapters.translate import translated
+from shared.domain.report import Answered, Converged, Expanded, Paced, Report, Stopped, Waiting, as_json
 
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
@@ -37,9 +34,11 @@ class LogSink:
     name = "log"
 
     async def write(self, report: Report) -> None:
-        """Log the report; what is stopped as a warning."""
+        """Log the report; what is stopped as a warning, what was not even looked at only for the curious."""
         outcome = report.outcome
         level = logging.WARNING if isinstance(outcome, Stopped) else logging.INFO
+        if isinstance(outcome, Answered | Paced):
+            level = logging.DEBUG
         target = report.address.url if report.address else type(report.item).__name__
         _LOG.log(level, "%s %s%s", type(outcome).__name__.lower(), target, _tail(report))
 
@@ -71,7 +70,7 @@ class TopicSink:
 
     async def write(self, report: Report) -> None:
         """Publish the report; expansions and questions already answered are left to the log."""
-        if isinstance(report.outcome, Expanded | Answered | Paced | Gone) and not report.wrote:
+        if isinstance(report.outcome, Expanded | Answered | Paced):
             return
         from azure.core.messaging import CloudEvent  # noqa: PLC0415  costs time at cold start
 
@@ -83,10 +82,8 @@ class TopicSink:
             id=self._new_id(),
             time=report.at,
         )
-        try:
+        with translated(self.name):
             await self._client().send(event)
-        except AzureError as error:
-            raise translate(error) from error
 
     def _client(self) -> EventGridPublisherClient:
         if self._made is None:
@@ -96,8 +93,7 @@ class TopicSink:
                 self._endpoint,
                 self._connection.credential,
                 transport=self._connection.transport,
-                retry_total=2,
-                retry_backoff_max=2,
+                retry_total=0,  # a sink must not hold the work up: Retry-After would be obeyed inside the invocation
                 permit_redirects=False,
             )
         return self._made
@@ -118,8 +114,8 @@ class Journals:
         for sink in self._sinks:
             try:
                 await sink.write(report)
-            except AppError as error:
-                self.failures[sink.name] = f"{self._now().isoformat()} {error}"
+            except Exception as error:  # noqa: BLE001  whatever a sink does, the work has happened
+                self.failures[sink.name] = f"{self._now().isoformat()} {type(error).__name__}: {error}"
                 _LOG.warning("the %s did not take a report: %s", sink.name, error)
             else:
                 self.failures.pop(sink.name, None)

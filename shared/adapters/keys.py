@@ -6,11 +6,11 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import HttpResponseError
 from msgspec import Struct
 
 from shared.adapters.connection import Connection
-from shared.adapters.translate import translate_vault, unreadable
+from shared.adapters.translate import translate_vault, translated
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material
 from shared.domain.reasons import Reason
 from shared.errors import Refusal
@@ -61,28 +61,32 @@ class VaultKeys:
             known = await self._read_material(key, version)
         return known.material
 
-    async def new_version(self, key: KeyId) -> str:
-        """Let the vault make a new version by the key's own attributes."""
-        try:
-            made = await self._client(key.host).rotate_key(key.name)
-        except AzureError as error:
-            raise translate_vault(error) from error
-        self._histories.pop(key, None)
-        return str(made.properties.version)
+    async def new_version(self, key: KeyId, *, if_latest_is: str) -> str:
+        """Let the vault make a new version by the key's own attributes, if its latest still is the one named.
+
+        Looked at and made under one lock: two wishes in this instance make one version. Two instances can still fall
+        into the moment between (docs/limits.md). Raises Refusal (KEY_MOVED_ON).
+        """
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            known = await self._read(key)
+            if known.latest != if_latest_is:
+                raise Refusal(Reason.KEY_MOVED_ON, f"the latest version is {known.latest}")
+            self._histories.pop(key, None)
+            with translated(key.url, translate_vault):
+                made = await self._client(key.host).rotate_key(key.name)
+                return str(made.properties.version)
 
     async def _read(self, key: KeyId) -> KeyHistory:
         began = self._clock.now()
         client = self._client(key.host)
-        try:
+        with translated(key.url, translate_vault):
             listed = [one async for one in client.list_properties_of_key_versions(key.name)]
             latest = await self._latest(client, key, listed)
-        except AzureError as error:
-            raise translate_vault(error) from error
-        if not any(_version(one) == latest for one in listed):
-            raise unreadable(f"{key.url}: a version was made while its versions were being listed")
-        versions = tuple(self._describe(key, one) for one in listed)
-        managed = any(bool(one.managed) for one in listed)
-        return KeyHistory(key, versions, latest, began, managed)
+            if not any(_version(one) == latest for one in listed):
+                raise ValueError("a version was made while its versions were being listed")
+            versions = tuple(self._describe(key, one) for one in listed)
+            managed = any(bool(one.managed) for one in listed)
+            return KeyHistory(key, versions, latest, began, managed)
 
     async def _latest(self, client: KeyClient, key: KeyId, listed: list[KeyProperties]) -> str:
         """Return what the vault calls latest, and keep its material: choosing a version mostly needs just that."""
@@ -97,10 +101,8 @@ class VaultKeys:
         return _version(found.properties)
 
     async def _read_material(self, key: KeyId, version: str) -> _Known:
-        try:
+        with translated(key.url, translate_vault):
             return self._keep(key, await self._client(key.host).get_key(key.name, version))
-        except AzureError as error:
-            raise translate_vault(error) from error
 
     def _keep(self, key: KeyId, found: KeyVaultKey) -> _Known:
         known = _Known(_material(found), found.properties.updated_on)
@@ -119,6 +121,7 @@ class VaultKeys:
             bool(found.enabled),
             found.not_before,
             found.expires_on,
+            found.updated_on,
             known.material if known else None,
         )
 

@@ -20,22 +20,20 @@ class TokenClaims:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._known: frozenset[str] | None = None
+        self._known: tuple[str, frozenset[str]] = ("", frozenset())
 
     async def principals(self) -> frozenset[str]:
         """Return the identity's object id and client id. Without a token nobody is known: events of our own writes then
         cost one more read each, nothing else.
         """
-        if self._known is None:
-            try:
-                token = await self._connection.credential.get_token(self._connection.cloud.arm_scope)
-            except AzureError as error:
-                _LOG.warning(
-                    "no token for the app's identity, own writes cannot be told apart: %s", type(error).__name__
-                )
-                return frozenset()
-            self._known = _claims(token.token)
-        return self._known
+        try:
+            token = await self._connection.credential.get_token(self._connection.cloud.arm_scope)
+        except AzureError as error:
+            _LOG.warning("no token for our identity; own writes cannot be told apart: %s", type(error).__name__)
+            return frozenset()
+        if self._known[0] != token.token:  # the SDK keeps tokens until they end; reading one again is not worth it
+            self._known = (token.token, _claims(token.token))
+        return self._known[1]
 
 
 def _claims(token: str) -> frozenset[str]:

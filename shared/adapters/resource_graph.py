@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import AzureError
-
 from shared.adapters.connection import Connection
-from shared.adapters.translate import translate, unreadable
+from shared.adapters.translate import translated
 from shared.domain.resource import Json
 from shared.ports import Clock, Page
 
@@ -32,6 +31,7 @@ class ResourceGraph:
         self._made: ResourceGraphClient | None = None
         self._groups: frozenset[str] = frozenset()
         self._groups_read: datetime | None = None
+        self._reading = asyncio.Lock()
 
     async def page(self, types: frozenset[str], cursor: str | None) -> Page:
         """Return one page of the resources of these types, ordered by id so that pages do not overlap."""
@@ -41,16 +41,17 @@ class ResourceGraph:
             " | project id, type, kind, location, tags, identity, managedBy, properties | order by id asc"
         )
         rows, following = await self.query(query, cursor)
-        return Page(tuple(row for row in rows if isinstance(row.get("id"), str)), following)
+        return Page(tuple(rows), following)
 
     async def managed_groups(self) -> frozenset[str]:
-        """Return the resource groups that another resource owns; read every few minutes."""
-        now = self._clock.now()
-        if self._groups_read is None or now - self._groups_read > _REMEMBER_GROUPS:
-            rows = await self.every(_MANAGED_GROUPS)
-            self._groups = frozenset(str(row["id"]).lower().rstrip("/") for row in rows)
-            self._groups_read = now
-        return self._groups
+        """Return the resource groups that another resource owns; read every few minutes, by one for all who ask."""
+        async with self._reading:
+            now = self._clock.now()
+            if self._groups_read is None or now - self._groups_read > _REMEMBER_GROUPS:
+                rows = await self.every(_MANAGED_GROUPS)
+                self._groups = frozenset(str(row["id"]).lower().rstrip("/") for row in rows)
+                self._groups_read = now
+            return self._groups
 
     async def every(self, query: str) -> list[Json]:
         """Return all rows of a query, page by page."""
@@ -65,14 +66,12 @@ class ResourceGraph:
         from azure.mgmt.resourcegraph import models  # noqa: PLC0415  costs time at cold start
 
         options = models.QueryRequestOptions(top=PAGE, skip_token=cursor, result_format="objectArray")
-        try:
+        with translated("Resource Graph"):
             answer: Any = await self._client().resources(models.QueryRequest(query=query, options=options))
-        except AzureError as error:
-            raise translate(error) from error
-        rows = answer.data
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise unreadable("Resource Graph")
-        return rows, answer.skip_token or None
+            rows = answer.data
+            if not isinstance(rows, list) or not all(isinstance(row.get("id"), str) for row in rows):
+                raise ValueError("rows without ids")
+            return rows, answer.skip_token or None
 
     def _client(self) -> ResourceGraphClient:
         if self._made is None:

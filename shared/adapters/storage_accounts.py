@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import AzureError
 from azure.core.pipeline import PipelineResponse
 
 from shared.adapters.connection import Connection
-from shared.adapters.translate import translate, unreadable
+from shared.adapters.translate import translated, unreadable
 from shared.domain.reasons import Reason
-from shared.domain.resource import Address, Json, Request
+from shared.domain.resource import Address, Json, Request, address_of
 from shared.domain.service import ChildList, Service
 from shared.errors import NotThere, Refusal
 from shared.ports import Reply
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from azure.mgmt.storage.aio import StorageManagementClient
 
 _ACCOUNT = "microsoft.storage/storageaccounts"
+_MOST_CLIENTS = 256
 _SCOPE = "microsoft.storage/storageaccounts/encryptionscopes"
 
 
@@ -34,17 +34,15 @@ class StorageAccounts:
         """Return the body as the service sent it, or None."""
         client, arm = self._client(address, service.api_version), address.arm
         try:
-            if arm.type.lower() == _ACCOUNT:
-                body: Any = await client.storage_accounts.get_properties(arm.group, arm.name, cls=_as_sent)
-            elif arm.type.lower() == _SCOPE:
-                body = await client.encryption_scopes.get(arm.group, *arm.names, cls=_as_sent)
-            else:
-                raise Refusal(Reason.UNSUPPORTED_TYPE, arm.type)
-        except AzureError as error:
-            found = translate(error)
-            if isinstance(found, NotThere):
-                return None
-            raise found from error
+            with translated(address.url):
+                if arm.type.lower() == _ACCOUNT:
+                    body: Any = await client.storage_accounts.get_properties(arm.group, arm.name, cls=_as_sent)
+                elif arm.type.lower() == _SCOPE:
+                    body = await client.encryption_scopes.get(arm.group, *arm.names, cls=_as_sent)
+                else:
+                    raise Refusal(Reason.UNSUPPORTED_TYPE, arm.type)
+        except NotThere:
+            return None
         return _checked(body, address)
 
     async def send(self, request: Request) -> Reply:
@@ -52,15 +50,13 @@ class StorageAccounts:
         address = request.address
         client, arm = self._client(address, request.api_version), address.arm
         body: Any = request.body
-        try:
+        with translated(address.url):
             if (request.method, arm.type.lower()) == ("PATCH", _ACCOUNT):
                 answer: Any = await client.storage_accounts.update(arm.group, arm.name, body, cls=_as_sent)
             elif (request.method, arm.type.lower()) == ("PATCH", _SCOPE):
                 answer = await client.encryption_scopes.patch(arm.group, arm.names[0], arm.name, body, cls=_as_sent)
             else:
                 raise Refusal(Reason.UNSUPPORTED_TYPE, f"{request.method} {arm.type}")
-        except AzureError as error:
-            raise translate(error) from error
         return Reply(200, _checked(answer, address))
 
     async def children(self, parent: Address, what: ChildList, service: Service) -> AsyncIterator[Json]:
@@ -68,14 +64,12 @@ class StorageAccounts:
         if what.type.lower() != _SCOPE:
             raise Refusal(Reason.UNSUPPORTED_TYPE, what.type)
         client, arm = self._client(parent, service.api_version), parent.arm
-        try:
+        with translated(f"{parent.url}/{what.collection}"):
             async for scope in client.encryption_scopes.list(arm.group, arm.name):
                 body = scope.as_dict()
-                if not isinstance(body.get("id"), str):
-                    raise unreadable(f"{parent.url}/{what.collection}")
+                if address_of(str(body["id"])).parent.lower() != parent.folded:
+                    raise ValueError("a member of another collection")
                 yield body
-        except AzureError as error:
-            raise translate(error) from error
 
     def _client(self, address: Address, api_version: str) -> StorageManagementClient:
         subscription = address.arm.subscription.lower()
@@ -89,6 +83,8 @@ class StorageAccounts:
                 api_version=api_version,
                 **self._connection.arm_options(),
             )
+            while len(self._clients) >= _MOST_CLIENTS:  # made-up subscription ids must not fill the memory
+                del self._clients[next(iter(self._clients))]
             self._clients[subscription, api_version] = client
         return client
 

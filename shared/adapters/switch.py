@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-_OFF = {"off", "false", "0", "no"}
+ON = frozenset({"on", "true", "1", "yes"})
+OFF = frozenset({"off", "false", "0", "no"})
 
 
 class SettingSwitch:
@@ -14,5 +15,5 @@ class SettingSwitch:
         self._read = read
 
     async def is_on(self) -> bool:
-        """Return whether writing is allowed. Anything but a clear no is a yes: the shipped setting is `on`."""
-        return self._read().strip().lower() not in _OFF
+        """Return whether writing is allowed. Only a clear yes is one: whoever mistypes `off` meant to stop."""
+        return self._read().strip().lower() in ON

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
-from azure.core.pipeline import PipelineContext, PipelineResponse
-from azure.core.pipeline.policies import AsyncRetryPolicy
 
 from shared.domain.reasons import Reason
 from shared.errors import AppError, NotThere, Refusal, TryLater
 
 _LONGEST_DETAIL = 300
+_LONGEST_WAIT = timedelta(days=1)  # no Retry-After is believed beyond that
+# A 404 of these says that the thing asked for is not there. Others speak of something it refers to.
+_GONE = {"", "resourcenotfound", "resourcegroupnotfound", "parentresourcenotfound", "keynotfound", "notfound"}
 
 # (status or None for any, error code in lower case) -> reason. Sources: services.md section 4 (docs/sources.md).
 _BY_CODE: dict[str, Reason] = {
@@ -50,12 +54,12 @@ def _answered(error: HttpResponseError, response: Any) -> AppError:
     detail = _clean(f"{status} {code}: {message}")
     if known := _BY_CODE.get(code.lower()):
         return Refusal(known, detail)
-    if status == 404:  # noqa: PLR2004
+    if status == 404 and code.lower() in _GONE:  # noqa: PLR2004
         return NotThere(Reason.REFUSED, detail)
     if status < 400:  # noqa: PLR2004
         return TryLater(Reason.SERVICE_UNAVAILABLE, f"{status} with a body that cannot be read")
     if reason := _LATER.get(status):
-        return TryLater(reason, detail, _retry_after(response))
+        return TryLater(reason, detail, retry_after(response.headers))
     return Refusal(Reason.NO_RIGHTS if status in {401, 403} else Reason.REFUSED, detail)
 
 
@@ -70,9 +74,22 @@ def translate_vault(error: AzureError) -> AppError:
     return found
 
 
+@contextmanager
+def translated(what: str, how: Callable[[AzureError], AppError] = translate) -> Iterator[None]:
+    """Turn what an SDK raises into our errors. Answers that are 200 and no use (cut short, of another shape, with odd
+    names) make SDKs raise all sorts of things; to the work they are one: look again later.
+    """
+    try:
+        yield
+    except AzureError as error:
+        raise how(error) from error
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise unreadable(f"{what}: {type(error).__name__}") from error
+
+
 def unreadable(what: str) -> TryLater:
-    """Return the error for an answer that is 200 and no use: cut short, or not what was asked for."""
-    return TryLater(Reason.SERVICE_UNAVAILABLE, f"{what}: the answer cannot be read")
+    """Return the error for an answer that is 200 and no use."""
+    return TryLater(Reason.SERVICE_UNAVAILABLE, _clean(f"the answer cannot be read: {what}"))
 
 
 def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
@@ -82,9 +99,21 @@ def _code_and_message(error: HttpResponseError) -> tuple[str, str]:
     return code, message
 
 
-def _retry_after(response: Any) -> timedelta | None:
-    seconds = AsyncRetryPolicy[Any, Any]().get_retry_after(PipelineResponse(None, response, PipelineContext(None)))
-    return None if seconds is None else timedelta(seconds=float(seconds))
+def retry_after(headers: Any) -> timedelta | None:
+    """Return what Retry-After asks for, in seconds or as a date; at most a day, and None for what makes no sense."""
+    written = str(headers.get("Retry-After") or "").strip()
+    try:
+        asked = timedelta(seconds=float(written)) if written[:1].isdigit() else _until(written)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return None if asked is None else min(max(asked, timedelta(0)), _LONGEST_WAIT)
+
+
+def _until(written: str) -> timedelta | None:
+    if not written:
+        return None
+    moment = parsedate_to_datetime(written)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
 
 
 def _clean(text: str) -> str:

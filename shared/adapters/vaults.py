@@ -8,11 +8,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from azure.core.exceptions import AzureError
-
 from shared.adapters.connection import Connection
 from shared.adapters.resource_graph import ResourceGraph
-from shared.adapters.translate import translate
+from shared.adapters.translate import translated
 from shared.domain.resource import parse_arm_id
 from shared.errors import NotThere
 from shared.ports import Clock, VaultSite
@@ -49,7 +47,7 @@ class VaultInventory:
         host = host.lower()
         if not host.endswith(self._connection.cloud.vault_suffix):
             return None
-        if any(fnmatchcase(host, pattern) for pattern in self._allowed):
+        if self._is_allowed(host):
             return VaultSite(host)
         await self._refresh(wanted=host in self._ids)
         vault_id = self._ids.get(host)
@@ -60,7 +58,14 @@ class VaultInventory:
         folded = vault_id.lower().rstrip("/")
         await self._refresh(wanted=folded in self._ids.values())
         host = next((host for host, id_ in self._ids.items() if id_ == folded), None)
-        return None if host is None else await self._confirm(host, folded)
+        if host is not None:
+            return await self._confirm(host, folded)
+        # The settings may allow a vault that the index does not show.
+        by_name = f"{folded.rpartition('/')[2]}{self._connection.cloud.vault_suffix}"
+        return VaultSite(by_name) if self._is_allowed(by_name) else None
+
+    def _is_allowed(self, host: str) -> bool:
+        return any(fnmatchcase(host, pattern) for pattern in self._allowed)
 
     async def _refresh(self, *, wanted: bool) -> None:
         async with self._reading:
@@ -84,13 +89,11 @@ class VaultInventory:
     async def _is_there(self, host: str, vault_id: str) -> bool:
         arm = parse_arm_id(vault_id)
         try:
-            vault: Any = await self._client(arm.subscription).vaults.get(arm.group, arm.name)
-        except AzureError as error:
-            found = translate(error)
-            if isinstance(found, NotThere):
-                return False
-            raise found from error
-        return _host(vault.properties.vault_uri) == host
+            with translated(vault_id):
+                vault: Any = await self._client(arm.subscription).vaults.get(arm.group, arm.name)
+                return _host(vault.properties.vault_uri) == host
+        except NotThere:
+            return False
 
     def _client(self, subscription: str) -> KeyVaultManagementClient:
         client = self._clients.get(subscription)

@@ -6,12 +6,14 @@ import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from msgspec import Struct
 
 from shared.adapters.connection import Connection
-from shared.adapters.translate import translate
-from shared.domain.work import WORK_QUEUE, WorkItem, encode
+from shared.adapters.translate import translated
+from shared.domain.reasons import Reason
+from shared.domain.work import WORK_QUEUE, BadWorkItem, WorkItem, encode
+from shared.errors import Refusal
 from shared.ports import Clock
 
 if TYPE_CHECKING:
@@ -41,11 +43,12 @@ class StorageWorkQueue:
         delay = timedelta(0) if visible_at is None else visible_at - self._clock.now()
         # Upwards: a look that comes a moment before its time would be followed by another one at once.
         seconds = math.ceil(min(max(delay, timedelta(0)), _LONGEST).total_seconds())
-        text = encode(item)
         try:
+            text = encode(item)
+        except BadWorkItem as error:
+            raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+        with translated("the work queue"):
             await self._send(text, seconds)
-        except AzureError as error:
-            raise translate(error) from error
 
     async def _send(self, text: str, seconds: int) -> None:
         client = self._client()
@@ -56,6 +59,8 @@ class StorageWorkQueue:
             await client.send_message(text, visibility_timeout=seconds, time_to_live=-1)
 
     def _client(self) -> QueueClient:
+        if not self._site.service_uri and not self._site.connection_string:
+            raise Refusal(Reason.MISCONFIGURED, "AzureWebJobsStorage")
         if self._made is None:
             from azure.storage.queue import TextBase64EncodePolicy  # noqa: PLC0415  costs time at cold start
             from azure.storage.queue.aio import QueueClient  # noqa: PLC0415

@@ -59,6 +59,7 @@ class Skip(Enum):
     TOPIC_MISMATCH = "its topic is not the vault that it names"
     NO_SERVICE = "a resource of a type that holds no key"
     OWN_WRITE = "our own write coming back"
+    UNREADABLE = "no event, or one without a type"
     WIDE_GRANT = "a role assignment above a vault; the sweep looks at what it changes"
 
 
@@ -103,11 +104,10 @@ def parse_events(body: str) -> tuple[Event, ...]:
 
 
 def _event(value: Any) -> Event:
+    """Return what can be read of an event. One that is no event has no type; it must not take its neighbours along."""
     if not isinstance(value, dict):
-        raise BadEvent("an event must be a JSON object")
+        return Event("", "", "", "", {})
     type_ = text(lookup(value, "eventType")) or text(lookup(value, "type"))
-    if not type_:
-        raise BadEvent("an event without a type")
     data = _object(lookup(value, "data"))
     source = text(lookup(value, "topic")) or text(lookup(value, "source"))
     return Event(text(lookup(value, "id")), type_, source, text(lookup(value, "subject")), data)
@@ -135,9 +135,14 @@ def work_for(event: Event, reader: Reader, *, now: datetime, source: Source, spa
     elif type_ in RESOURCE_EVENTS:
         found = _check_resource(event, reader, cause, now)
     else:
-        handshake = type_ == "microsoft.eventgrid.subscriptionvalidationevent"
-        found = Skip.HANDSHAKE if handshake else Skip.OTHER_TYPE
+        found = _why_not(type_)
     return Ignored(id_, event.type[:100], found) if isinstance(found, Skip) else found
+
+
+def _why_not(type_: str) -> Skip:
+    if not type_:
+        return Skip.UNREADABLE
+    return Skip.HANDSHAKE if type_ == "microsoft.eventgrid.subscriptionvalidationevent" else Skip.OTHER_TYPE
 
 
 def _check_key(event: Event, reader: Reader, cause: Cause, now: datetime) -> CheckKey | Skip:
@@ -194,7 +199,7 @@ def _check_resource(event: Event, reader: Reader, cause: Cause, now: datetime) -
         return Skip.NO_SERVICE
     if _writers(event.data) & reader.own_principals:
         return Skip.OWN_WRITE
-    return CheckResource(Address(arm.type, named.rstrip("/")), cause, since=now, asked_at=now)
+    return CheckResource(Address(arm.type, named.rstrip("/")), cause, asked_at=now, first_at=now)
 
 
 def _writers(data: Json) -> frozenset[str]:

@@ -115,6 +115,7 @@ class KeyVersion(Struct, frozen=True):
     enabled: bool = True
     not_before: datetime | None = None
     expires: datetime | None = None
+    updated: datetime | None = None  # when its attributes last changed, such as being enabled
     material: Material | None = None
 
     def state(self, now: datetime) -> State:
@@ -180,6 +181,11 @@ class KeyRules(Struct, frozen=True):
 
 
 RSA_2048_TO_4096 = frozenset((kty, bits) for kty in ("RSA", "RSA-HSM") for bits in (2048, 3072, 4096))
+
+
+def usable_since(version: KeyVersion) -> datetime:
+    """Return the earliest moment since which a version that is usable now may have been so without a break."""
+    return max(moment for moment in (version.created, version.not_before, version.updated) if moment is not None)
 
 
 class NeedMaterial(Struct, frozen=True):

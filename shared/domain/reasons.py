@@ -53,6 +53,7 @@ class Reason(Enum):
     FOLLOW_OVERDUE = "follow_overdue"
     OTHERS_MOVE_IT = "others_move_it"
     # Requests and work
+    MISCONFIGURED = "misconfigured"
     UNSUPPORTED_TYPE = "unsupported_type"
     BAD_REQUEST = "bad_request"
     POISONED = "poisoned"
@@ -147,6 +148,7 @@ REMEDIES = {
         "the version by hand."
     ),
     Reason.OTHERS_MOVE_IT: "Somebody else changes the resource or the key at the same time; the app looks again.",
+    Reason.MISCONFIGURED: "A setting is missing or wrong; GET health names it.",
     Reason.UNSUPPORTED_TYPE: "The app does not know this type of resource; docs/services.md lists those that it does.",
     Reason.BAD_REQUEST: "Correct the request as the detail says.",
     Reason.POISONED: (
@@ -164,10 +166,18 @@ class Blocked(Struct, frozen=True, tag=True):
     detail: str = ""
 
 
+class Waited(Struct, frozen=True):
+    """What a piece of work has been waiting for, and since when: it travels with the work."""
+
+    reason: Reason
+    since: datetime
+
+
 class Wait(Struct, frozen=True, tag=True):
     """Not done yet: look again at `again_at`; past `deadline` it is Blocked with the same reason."""
 
     reason: Reason
+    since: datetime
     again_at: datetime
     deadline: datetime
     slot: str = ""
@@ -192,25 +202,33 @@ PATIENCE = {
     Reason.PROVISIONING: Patience(30 * _S, 10 * _M, 4 * _H),
     Reason.NOT_YET_IN_EFFECT: Patience(30 * _S, 10 * _M, 2 * _H),
     Reason.OTHERS_MOVE_IT: Patience(5 * _S, 5 * _M, 4 * _H),
-    # Grants take minutes to spread [services.md section 4]; what is missing after a quarter of an hour was not granted.
-    Reason.KEY_ACCESS_DENIED: Patience(2 * _M, 10 * _M, 15 * _M),
+    # A grant takes minutes to spread, and up to a day where a token is cached [services.md section 4].
+    Reason.KEY_ACCESS_DENIED: Patience(2 * _M, _H, _D),
     # A switch is no failure: work waits for it as long as it must.
-    Reason.WRITES_OFF: Patience(30 * _S, _M, 3650 * _D),
+    Reason.WRITES_OFF: Patience(_M, 10 * _M, 3650 * _D),
 }
 
 
+def waited_since(waited: Waited | None, reason: Reason, now: datetime) -> datetime:
+    """Return since when this has been waited for. Each reason has a patience of its own: time spent on another one, or
+    switched off, uses up none of it.
+    """
+    return waited.since if waited is not None and waited.reason is reason else now
+
+
 def wait_or_give_up(
-    reason: Reason, *, since: datetime, now: datetime, after: timedelta | None = None, slot: str = "", detail: str = ""
+    blocked: Blocked, *, waited: Waited | None, now: datetime, after: timedelta | None = None
 ) -> Wait | Blocked:
-    """Return when to look again, or Blocked once the patience for this reason is used up.
+    """Return when to look again, or `blocked` itself once the patience for its reason is used up.
 
     The delay grows with the time already spent, so no count of tries has to travel. `after` is what Azure asked for
     (Retry-After) and is never undercut. A reason without patience is Blocked at once.
     """
-    patience = PATIENCE.get(reason)
+    patience = PATIENCE.get(blocked.reason)
+    since = waited_since(waited, blocked.reason, now)
     if patience is None or now >= since + patience.give_up:
-        return Blocked(reason, slot, detail)
-    delay = min(patience.longest, max(patience.first, now - since))
+        return blocked
     deadline = since + patience.give_up
-    again_at = now + max(delay, after or timedelta(0))
-    return Wait(reason, min(again_at, max(deadline, now + (after or timedelta(0)))), deadline, slot, detail)
+    delay = min(patience.longest, max(patience.first, now - since))
+    again_at = max(min(now + delay, deadline), now + (after or timedelta(0)))
+    return Wait(blocked.reason, since, again_at, deadline, blocked.slot, blocked.detail)

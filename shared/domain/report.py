@@ -44,6 +44,7 @@ class Waiting(Struct, frozen=True, tag="waiting"):
 
     wait: Wait
     uses: tuple[InUse, ...] = ()
+    blocked: tuple[Blocked, ...] = ()  # other slots that no waiting helps
 
 
 class Stopped(Struct, frozen=True, tag="stopped"):
@@ -102,7 +103,9 @@ class Report(Struct, frozen=True):
         """Return why the work is not done, if it is not."""
         if isinstance(self.outcome, Stopped):
             return tuple(blocked.reason for blocked in self.outcome.blocked)
-        return (self.outcome.wait.reason,) if isinstance(self.outcome, Waiting) else ()
+        if isinstance(self.outcome, Waiting):
+            return (self.outcome.wait.reason, *(blocked.reason for blocked in self.outcome.blocked))
+        return ()
 
 
 def as_json(report: Report) -> dict[str, object]:

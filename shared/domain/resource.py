@@ -10,6 +10,7 @@ from msgspec import Struct
 from shared.domain.keys import KeyRef
 
 Json = dict[str, Any]
+LONGEST_ID = 2048
 
 
 class BadAddress(ValueError):
@@ -35,6 +36,8 @@ def parse_arm_id(text: str) -> ArmId:
 
     Only resources in a resource group are meant: everything that holds a key lives in one. Raises BadAddress.
     """
+    if len(text) > LONGEST_ID:
+        raise BadAddress(f"a resource id of {len(text)} characters; {LONGEST_ID} are allowed")
     parts = text.strip().rstrip("/").split("/")
     lowered = [part.lower() for part in parts]
     fits = len(parts) >= 9 and len(parts) % 2 == 1 and parts[0] == "" and all(parts[1:])  # noqa: PLR2004

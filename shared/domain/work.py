@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyId
+from shared.domain.reasons import Waited
 from shared.domain.resource import Address
 
 WORK_QUEUE = "cmk-work"
@@ -42,6 +43,7 @@ class CheckKey(Struct, frozen=True, tag="key"):
     cause: Cause
     asked_at: datetime
     vault_id: str = ""
+    waited: Waited | None = None
     cursor: str | None = None
 
 
@@ -52,19 +54,22 @@ class CheckVault(Struct, frozen=True, tag="vault"):
     asked_at: datetime
     host: str = ""
     vault_id: str = ""
+    waited: Waited | None = None
     cursor: str | None = None
 
 
 class CheckResource(Struct, frozen=True, tag="resource"):
-    """Look at one resource. `since`: when it was first wanted; deadlines count from there.
+    """Look at one resource.
 
-    `asked_at`: an observation made after this moment answers the question.
+    `asked_at`: an observation made after this moment answers the question. `first_at`: when it was asked first; work
+    that waits for one thing after the other ends some day.
     """
 
     address: Address
     cause: Cause
-    since: datetime
     asked_at: datetime
+    first_at: datetime
+    waited: Waited | None = None
     paced: bool = False  # it waited for its slot already
 
 
@@ -74,8 +79,9 @@ class CheckChildren(Struct, frozen=True, tag="children"):
     parent: Address
     child_type: str
     cause: Cause
-    since: datetime
     asked_at: datetime
+    first_at: datetime
+    waited: Waited | None = None
     key: KeyId | None = None
     host: str = ""
     paced: bool = False  # it waited for its slot already
@@ -88,6 +94,7 @@ class RotateKey(Struct, frozen=True, tag="rotate"):
     cause: Cause
     asked_at: datetime
     if_latest_is: str = ""
+    waited: Waited | None = None
 
 
 class Sweep(Struct, frozen=True, tag="sweep"):
@@ -95,6 +102,7 @@ class Sweep(Struct, frozen=True, tag="sweep"):
 
     cause: Cause
     asked_at: datetime
+    waited: Waited | None = None
     cursor: str | None = None
 
 
@@ -117,8 +125,8 @@ _DECODER = msgspec.json.Decoder(_Envelope)
 def encode(item: WorkItem) -> str:
     """Return the item as versioned JSON. Raises BadWorkItem when it would not fit into a message."""
     text = msgspec.json.encode(_Envelope(1, item)).decode()
-    if len(text) > LONGEST_MESSAGE:
-        raise BadWorkItem(f"a work item of {len(text)} characters does not fit into {LONGEST_MESSAGE}")
+    if (size := len(text.encode())) > LONGEST_MESSAGE:
+        raise BadWorkItem(f"a work item of {size} bytes does not fit into {LONGEST_MESSAGE}")
     return text
 
 
@@ -135,4 +143,4 @@ def decode(text: str) -> WorkItem:
 
 def next_page(item: Expansion, cursor: str) -> Expansion:
     """Return the item that goes on where this page ended."""
-    return replace(item, cursor=cursor)
+    return replace(item, cursor=cursor, waited=None)

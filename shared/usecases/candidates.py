@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import Struct
 
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, latest_usable, newest_usable
@@ -15,12 +17,14 @@ from shared.usecases.observe import fresh_enough, with_materials
 class Scope(Struct, frozen=True):
     """What a look is about: a key, a vault's keys (`host`), or everything.
 
-    `history` is None when the key cannot be read or when more than one key is meant.
+    `history` is None when the key cannot be read or when more than one key is meant. `key_is_gone`: there is no such
+    key (any more).
     """
 
     key: KeyId | None = None
     host: str = ""
     history: KeyHistory | None = None
+    key_is_gone: bool = False
 
     def concerns(self, uses: tuple[KeyUse, ...]) -> bool:
         """Return whether any of these uses is meant."""
@@ -29,28 +33,35 @@ class Scope(Struct, frozen=True):
         return any(use.configured.key.host == self.host for use in uses) if self.host else bool(uses)
 
 
-async def scope_of(context: Context, key: KeyId | None, host: str) -> Scope:
-    """Return the scope with the key's history, if it is one key and can be read. Raises TryLater."""
+async def scope_of(context: Context, key: KeyId | None, host: str, asked_at: datetime) -> Scope:
+    """Return the scope with the key's history, if it is one key and can be read. Raises TryLater.
+
+    The history must not be older than the question: an event tells of a version that a moment ago was not there.
+    """
     if key is None or await context.ports.vaults.by_host(key.host) is None:
         return Scope(key, host)
     try:
-        history = await context.ports.keys.history(key, not_older_than=fresh_enough(context))
-    except (NotThere, Refusal):
+        history = await context.ports.keys.history(key, not_older_than=max(asked_at, fresh_enough(context)))
+    except NotThere:
+        return Scope(key, host, key_is_gone=True)
+    except Refusal:
         return Scope(key, host)  # each user is looked at and reports the same; who they are is what counts now
     return Scope(key, host, history)
 
 
 async def worth_a_look(
-    context: Context, scope: Scope, service: Service, address: Address, uses: tuple[KeyUse, ...]
+    context: Context, scope: Scope, service: Service, address: Address, uses: tuple[KeyUse, ...] | None
 ) -> bool:
     """Return whether a resource, as an index shows it, should be looked at.
 
-    Not if it is not concerned, not if it is watched (a look is on the queue for the time when its service should have
-    taken the version up), and not if the index shows each use where it should be, by configuration and in effect. The
-    index may be minutes behind: who leaves the version in that time raises an event of its own, and the sweep finds who
-    does not.
+    Not if it is not concerned, not if it is watched (a look is on the queue, and it still points at its keys as it did
+    when that was put there), and not if the index shows each use where it should be, by configuration and in effect.
+    The index may be minutes behind: who leaves the version in that time raises an event of its own, and the sweep finds
+    who does not. Uses that cannot be read are worth a look: the check reports them.
     """
-    if not scope.concerns(uses) or context.recent.is_watched(address, context.ports.clock.now()):
+    if uses is None:
+        return True
+    if not scope.concerns(uses) or context.recent.is_watched(address, uses, context.ports.clock.now()):
         return False
     return not await _there_already(context, scope, service, uses)
 
@@ -70,7 +81,11 @@ async def _there_already(context: Context, scope: Scope, service: Service, uses:
 
 
 async def _target(context: Context, history: KeyHistory, service: Service, *, follows: bool) -> KeyVersion | None:
-    filled = await with_materials(context, history, service, follows=follows)
+    now = context.ports.clock.now()
+    try:
+        filled = await with_materials(context, history, service, now, follows=follows)
+    except (NotThere, Refusal):
+        return None  # nobody can be said to be there; each user reports why
     choose = latest_usable if follows else newest_usable
-    target = choose(filled, service.traits.accepts, context.ports.clock.now())
+    target = choose(filled, service.traits.accepts, now)
     return target if isinstance(target, KeyVersion) else None

@@ -6,18 +6,20 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Expanded, Gone, Outcome, Paced, Report, Stopped, Waiting
-from shared.domain.resource import Address
+from shared.domain.resource import Address, Json
 from shared.domain.service import ChildList, Service
 from shared.domain.work import CheckChildren, CheckResource
-from shared.errors import AppError, NotThere, TryLater
-from shared.usecases.candidates import scope_of, worth_a_look
+from shared.errors import AppError, NotThere, Refusal
+from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
+from shared.usecases.fan_out import put_all
 from shared.usecases.observe import Seen, read_uses
 from shared.usecases.pacing import SHORT, bucket_of
 from shared.usecases.recent import Child
+from shared.usecases.waiting import step_for, waited_for
 
 HANDLED_AT_ONCE = 8  # children looked at in this invocation; more than that fan out
 
@@ -25,23 +27,22 @@ HANDLED_AT_ONCE = 8  # children looked at in this invocation; more than that fan
 async def check_children(context: Context, item: CheckChildren) -> Report:
     """List the children, look at those concerned, and report."""
     async with context.recent.turn(item.parent, item.child_type):
-        return await _check(context, item)
+        outcome = await _outcome(context, item)
+        report = Report(context.ports.clock.now(), item, outcome, item.parent)
+        await context.ports.journal.append(report)
+        return report
 
 
-async def _check(context: Context, item: CheckChildren) -> Report:
+async def _outcome(context: Context, item: CheckChildren) -> Outcome:
     parent = context.service(item.parent.type)
     child = context.service(item.child_type)
     what = next((c for c in (parent.children if parent else ()) if c.type.lower() == item.child_type.lower()), None)
     if child is None or what is None:
-        outcome: Outcome = Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.child_type),))
-    elif until := _slot(context, item, what):
-        outcome = Paced(until)
+        return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.child_type),))
+    if until := _slot(context, item, what):
         await context.ports.queue.put(replace(item, paced=True), visible_at=until)
-    else:
-        outcome = await _run(context, item, what, child)
-    report = Report(context.ports.clock.now(), item, outcome, item.parent)
-    await context.ports.journal.append(report)
-    return report
+        return Paced(until)
+    return await _run(context, item, what, child)
 
 
 def _slot(context: Context, item: CheckChildren, what: ChildList) -> datetime | None:
@@ -60,47 +61,54 @@ async def _run(context: Context, item: CheckChildren, what: ChildList, service: 
     except NotThere:
         return Gone()
     except AppError as error:
-        after = error.after if isinstance(error, TryLater) else None
         now = ports.clock.now()
-        if error.reason is Reason.THROTTLED:
-            context.pacer.refused(bucket_of(item.parent, what.collection), now, after or timedelta(0))
-        step = wait_or_give_up(error.reason, since=item.since, now=now, after=after, detail=error.detail)
-        if isinstance(step, Wait):
-            await ports.queue.put(replace(item, asked_at=now, paced=False), visible_at=step.again_at)
-            return Waiting(step)
-        return Stopped((step,))
+        step = step_for(error, item.waited, now, item.first_at)
+        if isinstance(step, Blocked):
+            return Stopped((step,))
+        if step.reason is Reason.THROTTLED:
+            context.pacer.refused(bucket_of(item.parent, what.collection), now, _asked_for(step, now))
+        successor = replace(item, asked_at=now, waited=waited_for(step), paced=False)
+        await ports.queue.put(successor, visible_at=step.again_at)
+        return Waiting(step)
+
+
+def _asked_for(step: Wait, now: datetime) -> timedelta:
+    return max(timedelta(0), step.again_at - now)
 
 
 async def _look(context: Context, item: CheckChildren, what: ChildList, service: Service) -> Outcome:
-    scope = await scope_of(context, item.key, item.host)
+    scope = await scope_of(context, item.key, item.host, item.asked_at)
     known = context.recent.children(item.parent, what.type, context.ports.clock.now())
     if known is not None:
         found = [one for one in known if await worth_a_look(context, scope, service, one.address, one.uses)]
-        for child in found:
-            await context.ports.queue.put(_item(item, child.address))
+        await put_all(context, [_item(item, child.address) for child in found])
         return Expanded(len(known), len(found), more=False)
     listed_at = context.ports.clock.now()
-    children: list[Child] = []
-    bodies: list[tuple[Address, Seen]] = []
-    async for body in context.ports.resources.children(item.parent, what, service):
-        address = Address(service.type, str(body["id"]))
-        uses = read_uses(service, body)
-        children.append(Child(address, uses))
-        if scope.concerns(uses):
-            bodies.append((address, Seen(body, listed_at)))
-    context.recent.note_children(item.parent, what.type, tuple(children), listed_at)
-    return await _handle(context, item, bodies, len(children), listed_at)
+    bodies = [body async for body in context.ports.resources.children(item.parent, what, service)]
+    children = tuple(_child(service, body) for body in bodies)
+    context.recent.note_children(item.parent, what.type, children, listed_at)
+    return await _handle(context, item, scope, list(zip(children, bodies, strict=True)), listed_at)
+
+
+def _child(service: Service, body: Json) -> Child:
+    """Return a child; one that cannot be read must not hide the others, and is reported by its own check."""
+    address = Address(service.type, str(body["id"]))
+    try:
+        return Child(address, read_uses(service, body))
+    except Refusal:
+        return Child(address, None)
 
 
 async def _handle(
-    context: Context, item: CheckChildren, found: list[tuple[Address, Seen]], looked_at: int, listed_at: datetime
+    context: Context, item: CheckChildren, scope: Scope, listed: list[tuple[Child, Json]], listed_at: datetime
 ) -> Outcome:
-    for address, _ in found[HANDLED_AT_ONCE:]:
-        await context.ports.queue.put(_item(item, address))
-    for address, seen in found[:HANDLED_AT_ONCE]:
-        await check_resource(context, replace(_item(item, address), asked_at=listed_at), seen)
-    return Expanded(looked_at, max(0, len(found) - HANDLED_AT_ONCE), more=False)
+    concerned = [(child, body) for child, body in listed if child.uses is None or scope.concerns(child.uses)]
+    later = concerned[HANDLED_AT_ONCE:]
+    await put_all(context, [_item(item, child.address) for child, _ in later])
+    for child, body in concerned[:HANDLED_AT_ONCE]:
+        await check_resource(context, replace(_item(item, child.address), asked_at=listed_at), Seen(body, listed_at))
+    return Expanded(len(listed), len(later), more=False)
 
 
 def _item(item: CheckChildren, address: Address) -> CheckResource:
-    return CheckResource(address, item.cause, item.since, item.asked_at)
+    return CheckResource(address, item.cause, item.asked_at, item.asked_at)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -10,17 +12,17 @@ from msgspec.structs import replace
 
 from shared.domain.plan import Facts, SetKeys, Step, certainty, plan
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
-from shared.domain.report import Answered as AnsweredAlready
-from shared.domain.report import Converged, Gone, InUse, Outcome, Paced, Report, Stopped, Waiting, Write
-from shared.domain.resource import Change, KeyUse
+from shared.domain.report import Answered, Converged, Gone, InUse, Outcome, Paced, Report, Stopped, Waiting, Write
+from shared.domain.resource import Address, Change, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import CheckResource
-from shared.errors import AppError, NotThere, TryLater
+from shared.errors import AppError, NotThere, Refusal, TryLater
 from shared.usecases.context import FRESH, Context
 from shared.usecases.observe import Seen, fresh_enough, gather, see
 from shared.usecases.pacing import SHORT, bucket_of
+from shared.usecases.waiting import bounded, step_for, waited_for
 
-MOST_ROUNDS = 4  # writes in one go; a key that moves on faster than that is waited for
+MOST_ROUNDS = 5  # looks in one handling; what moves on faster than that is waited for
 
 
 class _Progress(Struct):
@@ -36,34 +38,58 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     """Bring one resource where it should be, as far as it goes now, and report.
 
     `seen` is a body that was read moments ago (from a list); one older than FRESH is read again. What has to wait is
-    put on the queue again. Never raises AppError: every refusal becomes an outcome.
+    put on the queue again. Never raises AppError but for a queue that takes nothing: every refusal is an outcome.
     """
     async with context.recent.turn(item.address):
-        return await _check(context, item, seen)
+        progress = _Progress()
+        outcome = await _outcome(context, item, seen, progress)
+        report = Report(context.ports.clock.now(), item, outcome, item.address, progress.planned, progress.wrote)
+        if isinstance(outcome, Waiting):
+            await _come_back(context, item, outcome, progress)
+        await context.ports.journal.append(report)
+        return report
 
 
-async def _check(context: Context, item: CheckResource, seen: Seen | None) -> Report:
-    ports = context.ports
+async def _outcome(context: Context, item: CheckResource, seen: Seen | None, progress: _Progress) -> Outcome:
     service = context.service(item.address.type)
-    progress = _Progress()
     if service is None:
-        outcome: Outcome = Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    elif context.recent.answers(item.address, item.asked_at, ports.clock.now()):
-        outcome = AnsweredAlready()
-    elif until := await _slot(context, service, item, seen):
-        outcome = Paced(until)
-        # Deadlines count from the first look; waiting in line is not yet one.
-        since = until if item.since >= item.asked_at else item.since
-        await ports.queue.put(replace(item, paced=True, since=since), visible_at=until)
+        return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
+    if context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
+        return Answered()
+    if await _still_switched_off(context, item):
+        return _ended((_switched_off(context, item),), progress)
+    if until := await _slot(context, service, item, seen):
+        await context.ports.queue.put(replace(item, paced=True), visible_at=until)
+        return Paced(until)
+    return await _run(context, service, item, seen, progress)
+
+
+async def _come_back(context: Context, item: CheckResource, outcome: Waiting, progress: _Progress) -> None:
+    """Put the look that follows. Who was throttled takes a slot again; the rest come back at their own time."""
+    now, wait = context.ports.clock.now(), outcome.wait
+    off = wait.reason is Reason.WRITES_OFF
+    successor = replace(
+        item,
+        asked_at=now,
+        first_at=now if off else item.first_at,
+        waited=waited_for(wait),
+        paced=wait.reason is not Reason.THROTTLED and not off,
+    )
+    await context.ports.queue.put(successor, visible_at=wait.again_at)
+    if progress.as_of is not None:
+        context.recent.note_watched(item.address, progress.uses, wait.again_at, progress.as_of)
     else:
-        outcome = await _run(context, service, item, seen, progress)
-    report = Report(ports.clock.now(), item, outcome, item.address, progress.planned, progress.wrote)
-    if isinstance(outcome, Waiting):
-        await ports.queue.put(_successor(context, item, outcome), visible_at=outcome.wait.again_at)
-        if outcome.wait.reason is Reason.FOLLOWS_BY_ITSELF and progress.as_of is not None:
-            context.recent.note_watched(item.address, outcome.wait.again_at, progress.as_of)
-    await ports.journal.append(report)
-    return report
+        context.recent.keep_watched(item.address, wait.again_at, now)
+
+
+async def _still_switched_off(context: Context, item: CheckResource) -> bool:
+    """Return whether the item waits for the switch and waits on: then nothing needs to be read."""
+    waits = item.waited is not None and item.waited.reason is Reason.WRITES_OFF
+    return waits and not await context.ports.switch.is_on()
+
+
+def _switched_off(context: Context, item: CheckResource) -> Wait | Blocked:
+    return wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=context.ports.clock.now())
 
 
 async def _slot(context: Context, service: Service, item: CheckResource, seen: Seen | None) -> datetime | None:
@@ -87,17 +113,9 @@ async def _run(
 ) -> Outcome:
     try:
         return await _converge(context, service, item, seen, progress)
-    except NotThere:
-        context.recent.forget(item.address)
-        return Gone()
     except AppError as error:
         context.recent.forget(item.address)
-        after = error.after if isinstance(error, TryLater) else None
-        now = context.ports.clock.now()
-        if error.reason is Reason.THROTTLED:
-            context.pacer.refused(bucket_of(item.address), now, after or timedelta(0))
-        step = wait_or_give_up(error.reason, since=item.since, now=now, after=after, detail=error.detail)
-        return _unfinished((step,), progress)
+        return _ended((step_for(error, item.waited, context.ports.clock.now(), item.first_at),), progress)
 
 
 async def _converge(
@@ -109,21 +127,28 @@ async def _converge(
         seen = None
     for _ in range(MOST_ROUNDS):
         if seen is None:
-            seen = await see(context, service, item.address)
+            async with _refusals_told(context, item.address):
+                seen = await see(context, service, item.address)
         if seen is None:
             context.recent.forget(item.address)
             return Gone()
-        facts = await gather(context, service, item.address, seen, since=item.since, keys_as_of=keys_as_of)
-        progress.uses = facts.uses
+        facts = await gather(context, service, item.address, seen, waited=item.waited, keys_as_of=keys_as_of)
+        progress.uses, progress.as_of = facts.uses, _as_of(facts, seen.at)
         steps = await _plan(context, facts)
         if not (steps and isinstance(steps[0], SetKeys)):
-            return _finish(context, facts, steps, seen.at, progress)
-        if not await context.ports.switch.is_on():
-            return _unfinished((wait_or_give_up(Reason.WRITES_OFF, since=item.since, now=clock.now()),), progress)
-        await _apply(context, facts, steps[0], progress)
-        # What was known of the key before the write is void: it may have moved on meanwhile.
+            return _finish(context, item, facts, steps, progress.as_of, progress)
+        if step := await _not_now(context, item, steps[0], progress):
+            return _ended((step, *steps[1:]), progress)
+        if clock.now() - progress.as_of <= FRESH:
+            await _apply(context, facts, steps[0], progress)
+        # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.
         keys_as_of, seen = clock.now(), None
-    return _unfinished((wait_or_give_up(Reason.OTHERS_MOVE_IT, since=item.since, now=clock.now()),), progress)
+    return _ended((_moves_on(context, item),), progress)
+
+
+def _moves_on(context: Context, item: CheckResource) -> Wait | Blocked:
+    now = context.ports.clock.now()
+    return bounded(wait_or_give_up(Blocked(Reason.OTHERS_MOVE_IT), waited=item.waited, now=now), now, item.first_at)
 
 
 async def _plan(context: Context, facts: Facts) -> tuple[Step, ...]:
@@ -134,16 +159,45 @@ async def _plan(context: Context, facts: Facts) -> tuple[Step, ...]:
     return plan(replace(facts, managed_groups=await context.ports.finder.managed_groups()))
 
 
+async def _not_now(context: Context, item: CheckResource, step: SetKeys, progress: _Progress) -> Wait | Blocked | None:
+    """Return why the change is not to be sent now, if so: writing is off, or it was accepted a moment ago.
+
+    A resource that does not show a change that Azure accepted shows it later; sending it again changes nothing.
+    """
+    now = context.ports.clock.now()
+    accepted = {(write.slot, write.after) for write in progress.wrote}
+    if any((change.slot, change.to) in accepted for change in step.changes):
+        return wait_or_give_up(Blocked(Reason.NOT_YET_IN_EFFECT), waited=item.waited, now=now)
+    return None if await context.ports.switch.is_on() else _switched_off(context, item)
+
+
 async def _apply(context: Context, facts: Facts, step: SetKeys, progress: _Progress) -> None:
     before = {use.slot: use.configured for use in facts.uses}
     progress.planned += step.changes
     try:
-        for request in facts.service.write(facts.body, step.changes):
-            await context.ports.resources.send(request)
+        async with _refusals_told(context, facts.address):
+            for request in facts.service.write(facts.body, step.changes):
+                await context.ports.resources.send(request)
+    except NotThere as error:
+        if await see(context, facts.service, facts.address) is not None:
+            # The resource is there, so something it refers to is not.
+            raise Refusal(Reason.REFUSED, error.detail) from error
+        return  # the next look says that it is gone
     finally:  # whatever came of it, bodies that were read until now are void
         at = context.ports.clock.now()
         context.recent.note_written(facts.address, at)
     progress.wrote += tuple(Write(at, change.slot, before[change.slot], change.to) for change in step.changes)
+
+
+@asynccontextmanager
+async def _refusals_told(context: Context, address: Address) -> AsyncIterator[None]:
+    """Tell the pacer when the resource's own provider asks for a slower pace."""
+    try:
+        yield
+    except TryLater as error:
+        if error.reason is Reason.THROTTLED:
+            context.pacer.refused(bucket_of(address), context.ports.clock.now(), error.after or timedelta(0))
+        raise
 
 
 def _as_of(facts: Facts, read_at: datetime) -> datetime:
@@ -151,28 +205,33 @@ def _as_of(facts: Facts, read_at: datetime) -> datetime:
     return min([read_at, *known])
 
 
-def _finish(context: Context, facts: Facts, steps: tuple[Step, ...], read_at: datetime, progress: _Progress) -> Outcome:
-    progress.as_of = _as_of(facts, read_at)
+def _finish(
+    context: Context,
+    item: CheckResource,
+    facts: Facts,
+    steps: tuple[Step, ...],
+    as_of: datetime,
+    progress: _Progress,
+) -> Outcome:
     if steps:
         context.recent.forget(facts.address)
-        return _unfinished(steps, progress)
-    context.recent.note_converged(facts.address, progress.as_of)
+        now = context.ports.clock.now()
+        ended = (bounded(step, now, item.first_at) if isinstance(step, Wait) else step for step in steps)
+        return _ended(tuple(ended), progress)
+    context.recent.note_converged(facts.address, as_of)
     return Converged(certainty(facts), _in_use(facts.uses))
 
 
-def _unfinished(steps: tuple[Step, ...], progress: _Progress) -> Outcome:
-    """Blocked goes before waiting: what needs a person must be told at once. A wait with it is not lost: the sweep."""
+def _ended(steps: tuple[Step, ...], progress: _Progress) -> Outcome:
+    """Return the outcome of steps none of which can be taken now. As long as one slot waits, the resource is looked at
+    again; what is blocked beside it is told all the same.
+    """
     uses = _in_use(progress.uses)
     blocked = tuple(step for step in steps if isinstance(step, Blocked))
     waits = [step for step in steps if isinstance(step, Wait)]
-    if waits:
-        return Waiting(min(waits, key=lambda wait: wait.again_at), uses)
-    return Stopped(blocked, uses)
-
-
-def _successor(context: Context, item: CheckResource, outcome: Waiting) -> CheckResource:
-    """Return the item that looks again. Who was refused comes back at its own time; the rest take a slot again."""
-    return replace(item, asked_at=context.ports.clock.now(), paced=outcome.wait.reason is not Reason.THROTTLED)
+    if not waits:
+        return Stopped(blocked, uses)
+    return Waiting(min(waits, key=lambda wait: wait.again_at), uses, blocked)
 
 
 def _in_use(uses: tuple[KeyUse, ...]) -> tuple[InUse, ...]:
@@ -187,5 +246,5 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
     seen = await see(context, service, item.address)
     if seen is None:
         return None
-    facts = await gather(context, service, item.address, seen, since=item.since, keys_as_of=fresh_enough(context))
+    facts = await gather(context, service, item.address, seen, waited=item.waited, keys_as_of=fresh_enough(context))
     return await _plan(context, facts)

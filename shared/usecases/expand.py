@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.keys import BadKeyUrl, KeyHistory
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
-from shared.domain.report import Expanded, Outcome, Report, Stopped, Waiting
-from shared.domain.resource import Address, Json
+from shared.domain.keys import BadKeyUrl
+from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
+from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, Expansion, WorkItem, next_page
-from shared.errors import AppError, TryLater
+from shared.errors import AppError
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
+from shared.usecases.fan_out import put_all
+from shared.usecases.waiting import step_for, waited_for
 
-AT_ONCE = 16  # messages put side by side
 LONGEST_DELAY = timedelta(days=6)  # a queue hides a message for seven days at most
 
 
@@ -26,18 +25,34 @@ async def expand(context: Context, item: Expansion) -> Report:
     """Look through one page of candidates and put an item for each resource concerned, then one for the next page."""
     ports = context.ports
     try:
-        scope = await _scope(context, item)
-        outcome: Outcome = scope if isinstance(scope, Stopped) else await _page(context, item, scope)
+        outcome = await _outcome(context, item)
     except AppError as error:
-        after = error.after if isinstance(error, TryLater) else None
-        now = ports.clock.now()
-        step = wait_or_give_up(error.reason, since=item.asked_at, now=now, after=after, detail=error.detail)
+        step = step_for(error, item.waited, ports.clock.now())
         outcome = Waiting(step) if isinstance(step, Wait) else Stopped((step,))
         if isinstance(step, Wait):
-            await ports.queue.put(item, visible_at=step.again_at)
+            await ports.queue.put(replace(item, waited=waited_for(step)), visible_at=step.again_at)
     report = Report(ports.clock.now(), item, outcome)
     await ports.journal.append(report)
     return report
+
+
+async def _outcome(context: Context, item: Expansion) -> Outcome:
+    if _just_done(context, item):
+        return Answered()
+    began = context.ports.clock.now()
+    scope = await _scope(context, item)
+    if isinstance(scope, Stopped):
+        return scope
+    outcome = await _page(context, item, scope)
+    if isinstance(item, CheckKey) and item.cursor is None:
+        context.recent.note_expanded(item.key, began)
+    return outcome
+
+
+def _just_done(context: Context, item: Expansion) -> bool:
+    """Return whether the key's users were looked for after this was asked: events come in twos and threes."""
+    first = isinstance(item, CheckKey) and item.cursor is None
+    return first and isinstance(item, CheckKey) and context.recent.expanded_since(item.key, item.asked_at)
 
 
 async def _scope(context: Context, item: Expansion) -> Scope | Stopped:
@@ -59,18 +74,19 @@ async def _key_scope(context: Context, item: CheckKey) -> Scope | Stopped:
     if item.vault_id and site.id and site.id.lower().rstrip("/") != item.vault_id.lower().rstrip("/"):
         detail = f"{item.key.host} does not belong to the vault that the event came from"
         return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=detail),))
-    scope = await scope_of(context, item.key, "")
+    scope = await scope_of(context, item.key, "", item.asked_at)
     if scope.history is not None and item.cursor is None:
-        await _come_back_when_valid(context, item, scope.history)
+        await _come_back_when_valid(context, item, scope)
     return scope
 
 
-async def _come_back_when_valid(context: Context, item: CheckKey, history: KeyHistory) -> None:
-    """No event tells when a version's not-before passes, so look again then."""
+async def _come_back_when_valid(context: Context, item: CheckKey, scope: Scope) -> None:
+    """No event tells when a version's not-before passes, so look again then; once, however many events ask."""
     now = context.ports.clock.now()
-    if moment := history.next_activation(now):
+    moment = scope.history.next_activation(now) if scope.history else None
+    if moment is not None and context.recent.note_come_back(item.key, moment):
         at = min(moment, now + LONGEST_DELAY)
-        await context.ports.queue.put(replace(item, asked_at=at), visible_at=at)
+        await context.ports.queue.put(replace(item, asked_at=at, waited=None), visible_at=at)
 
 
 async def _page(context: Context, item: Expansion, scope: Scope) -> Outcome:
@@ -78,7 +94,7 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Outcome:
     page = await context.ports.finder.page(types, item.cursor)
     work: list[WorkItem] = []
     for row in page.rows:
-        service = context.service(str(row["type"]))
+        service = context.service(str(row.get("type")))
         if service is not None:
             work += await _for_row(context, item, scope, service, row)
     await put_all(context, work)
@@ -90,34 +106,27 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Outcome:
 async def _for_row(context: Context, item: Expansion, scope: Scope, service: Service, row: Json) -> list[WorkItem]:
     address = Address(service.type, str(row["id"]))
     now = context.ports.clock.now()
-    work: list[WorkItem] = []
-    if await _worth_a_look(context, scope, service, address, row):
-        work.append(CheckResource(address, item.cause, since=now, asked_at=item.asked_at))
+    found: list[WorkItem] = []
+    if await worth_a_look(context, scope, service, address, _uses(service, row)):
+        found.append(CheckResource(address, item.cause, item.asked_at, now))
     for what in service.children:
         child = context.service(what.type)
         known = context.recent.children(address, what.type, now)
-        if child is None or known is None:
-            work.append(
-                CheckChildren(address, what.type, item.cause, now, item.asked_at, key=scope.key, host=scope.host)
+        if child is not None and known is not None:
+            found += [
+                CheckResource(one.address, item.cause, item.asked_at, now)
+                for one in known
+                if await worth_a_look(context, scope, child, one.address, one.uses)
+            ]
+        elif not scope.key_is_gone:  # made-up key names must not make us list everything
+            found.append(
+                CheckChildren(address, what.type, item.cause, item.asked_at, now, key=scope.key, host=scope.host)
             )
-            continue
-        work += [
-            CheckResource(one.address, item.cause, since=now, asked_at=item.asked_at)
-            for one in known
-            if await worth_a_look(context, scope, child, one.address, one.uses)
-        ]
-    return work
+    return found
 
 
-async def _worth_a_look(context: Context, scope: Scope, service: Service, address: Address, row: Json) -> bool:
+def _uses(service: Service, row: Json) -> tuple[KeyUse, ...] | None:
     try:
-        uses = service.read(row)
+        return service.read(row)
     except BadKeyUrl:
-        return True  # the check reports it; it must not go unnoticed here
-    return await worth_a_look(context, scope, service, address, uses)
-
-
-async def put_all(context: Context, items: Sequence[WorkItem]) -> None:
-    """Put items on the queue, a few at a time."""
-    for start in range(0, len(items), AT_ONCE):
-        await asyncio.gather(*(context.ports.queue.put(item) for item in items[start : start + AT_ONCE]))
+        return None

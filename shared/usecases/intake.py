@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,11 +12,13 @@ from msgspec import Struct
 
 from shared.domain.events import BadEvent, Ignored, Reader, parse_events, types_of, work_for
 from shared.domain.reasons import Reason
-from shared.domain.work import Source, WorkItem
+from shared.domain.work import CheckKey, Source, WorkItem
 from shared.errors import Refusal
 from shared.ports import correlation
 from shared.usecases.context import Context
+from shared.usecases.fan_out import put_all
 
+SETTLE = timedelta(seconds=2)
 _LOG = logging.getLogger("cmk")
 
 
@@ -35,13 +38,19 @@ async def take_events(
     events = parse_events(body)
     principals = await context.ports.myself.principals()
     reader = Reader(context.vault_suffix, types_of(context.services), principals)
-    taken: list[Taken] = []
-    for event in events:
-        result = work_for(event, reader, now=context.ports.clock.now(), source=source, spare_id=new_id())
-        if not dry_run and not isinstance(result, Ignored):
-            await context.ports.queue.put(result)
-        taken.append(Taken(result))
-    return tuple(taken)
+    now = context.ports.clock.now()
+    results = [work_for(event, reader, now=now, source=source, spare_id=new_id()) for event in events]
+    if not dry_run:
+        await _put(context, [result for result in results if not isinstance(result, Ignored)], now)
+    return tuple(Taken(result) for result in results)
+
+
+async def _put(context: Context, items: list[WorkItem], now: datetime) -> None:
+    """Put the items; looks at keys a moment later, since events come in twos and threes and one look answers all."""
+    await put_all(context, [item for item in items if not isinstance(item, CheckKey)])
+    for item in items:
+        if isinstance(item, CheckKey):
+            await context.ports.queue.put(item, visible_at=now + SETTLE)
 
 
 async def take_delivery(context: Context, body: str, new_id: Callable[[], str]) -> None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, NeedMaterial, latest_usable, newest_usable
 from shared.domain.plan import Facts
-from shared.domain.reasons import Blocked, Reason
+from shared.domain.reasons import Blocked, Reason, Waited
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.errors import NotThere, Refusal
@@ -30,7 +30,7 @@ async def see(context: Context, service: Service, address: Address) -> Seen | No
 
 
 async def gather(
-    context: Context, service: Service, address: Address, seen: Seen, *, since: datetime, keys_as_of: datetime
+    context: Context, service: Service, address: Address, seen: Seen, *, waited: Waited | None, keys_as_of: datetime
 ) -> Facts:
     """Return the facts about a resource that was just read, its keys' histories no older than `keys_as_of`.
 
@@ -38,11 +38,13 @@ async def gather(
     """
     uses = read_uses(service, seen.body)
     context.recent.note_uses(address, uses)
+    now = context.ports.clock.now()
     keys: dict[KeyId, KeyHistory | Blocked] = {}
     for key in dict.fromkeys(use.configured.key for use in uses if not use.tenant_is_foreign):
         mine = tuple(use for use in uses if use.configured.key == key)
-        keys[key] = await _history(context, service, key, mine, keys_as_of)
-    return Facts(service, address, seen.body, uses, keys, since, context.ports.clock.now(), context.own)
+        keys[key] = await _history(context, service, key, mine, keys_as_of, now)
+    # One moment for choosing what to read and for planning: a version that expires in between must not surprise.
+    return Facts(service, address, seen.body, uses, keys, now, waited, context.own)
 
 
 def read_uses(service: Service, body: Json) -> tuple[KeyUse, ...]:
@@ -59,7 +61,7 @@ def fresh_enough(context: Context) -> datetime:
 
 
 async def _history(
-    context: Context, service: Service, key: KeyId, uses: tuple[KeyUse, ...], as_of: datetime
+    context: Context, service: Service, key: KeyId, uses: tuple[KeyUse, ...], as_of: datetime, now: datetime
 ) -> KeyHistory | Blocked:
     ports = context.ports
     if await ports.vaults.by_host(key.host) is None:
@@ -71,7 +73,7 @@ async def _history(
             # The resource knows a version that our copy does not: ours is behind, whatever its age.
             history = await ports.keys.history(key, not_older_than=ports.clock.now())
         for use in uses:
-            history = await with_materials(context, history, service, follows=use.follows)
+            history = await with_materials(context, history, service, now, follows=use.follows)
     except NotThere:
         return Blocked(Reason.KEY_NOT_FOUND, detail=key.url)
     except Refusal as refusal:
@@ -79,11 +81,12 @@ async def _history(
     return history
 
 
-async def with_materials(context: Context, history: KeyHistory, service: Service, *, follows: bool) -> KeyHistory:
-    """Return the history with as much material as choosing a version needs."""
+async def with_materials(
+    context: Context, history: KeyHistory, service: Service, now: datetime, *, follows: bool
+) -> KeyHistory:
+    """Return the history with as much material as choosing a version at `now` needs. Raises AppError."""
     choose = latest_usable if follows else newest_usable
-    rules, now = service.traits.accepts, context.ports.clock.now()
-    while isinstance(found := choose(history, rules, now), NeedMaterial):
+    while isinstance(found := choose(history, service.traits.accepts, now), NeedMaterial):
         material = await context.ports.keys.material(history.key, found.version)
         history = history.with_material(found.version, material)
     return history

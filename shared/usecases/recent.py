@@ -1,7 +1,8 @@
 """What this instance saw lately. It saves requests and decides nothing: losing it costs a few reads.
 
-That a resource was found converged: a question asked before that moment is answered by it. That a look at a follower
-is on the queue. Which children a resource has: like Resource Graph that is an index of candidates, but of a known age.
+That a resource was found converged: a question asked before that moment is answered by it. That a look at one that has
+to wait is on the queue. Which children a resource has: like Resource Graph that is an index of candidates, but of a
+known age. That a key's users have just been looked for.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from shared.domain.keys import KeyId, KeyRef
 from shared.domain.resource import Address, KeyUse
 
 CHILDREN_FOR = timedelta(minutes=2)
-WATCHED_FOR = timedelta(minutes=10)
+WATCHED_FOR = timedelta(minutes=15)
 SKEW = timedelta(milliseconds=50)  # clocks of instances differ a little
+_MOST_CHILDREN = 2_000  # of one collection: a larger one is listed again rather than remembered
 _T = TypeVar("_T")
 
 
 class _Bounded(Generic[_T]):
-    """A mapping that forgets what was touched longest ago."""
+    """A mapping that forgets what was set longest ago."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -44,15 +48,10 @@ class _Bounded(Generic[_T]):
 
 
 class Child(Struct, frozen=True):
-    """A member of a child collection and the keys it used when it was last seen."""
+    """A member of a child collection and the keys it used when it was last seen. Unreadable uses: None."""
 
     address: Address
-    uses: tuple[KeyUse, ...]
-
-
-class _Turn(Struct):
-    lock: asyncio.Lock
-    wanted: int = 0
+    uses: tuple[KeyUse, ...] | None
 
 
 class _Listed(Struct):
@@ -60,35 +59,47 @@ class _Listed(Struct):
     children: dict[str, Child]
 
 
+class _Watched(Struct, frozen=True):
+    as_of: datetime  # the age of the oldest fact behind it
+    noted_at: datetime
+    until: datetime  # when the look that is on the queue comes
+    pointers: tuple[tuple[str, KeyRef, bool], ...]  # how the resource pointed at its keys
+
+
+class _Turn(Struct):
+    lock: asyncio.Lock
+    wanted: int = 0
+
+
 class Recent:
     """The memory of one instance."""
 
     def __init__(self, capacity: int = 50_000) -> None:
         self._converged: _Bounded[datetime] = _Bounded(capacity)
-        self._lists: _Bounded[_Listed] = _Bounded(capacity)
-        self._watched: _Bounded[tuple[datetime, datetime]] = _Bounded(capacity)
+        self._watched: _Bounded[_Watched] = _Bounded(capacity)
         self._written: _Bounded[datetime] = _Bounded(capacity)
+        self._lists: _Bounded[_Listed] = _Bounded(capacity // 10)
+        self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
         self._turns: dict[str, _Turn] = {}
 
     def note_converged(self, address: Address, as_of: datetime) -> None:
         """Remember that the resource was where it should be, by facts none of which is older than `as_of`."""
         self._converged.set(address.folded, as_of)
 
+    def note_watched(self, address: Address, uses: tuple[KeyUse, ...], until: datetime, as_of: datetime) -> None:
+        """Remember that a look at this resource is on the queue for that time, by facts no older than `as_of`."""
+        self._watched.set(address.folded, _Watched(as_of, as_of, until, _pointers(uses)))
+
+    def keep_watched(self, address: Address, until: datetime, now: datetime) -> None:
+        """Remember that the look at this resource was put off without reading anything."""
+        watched = self._watched.get(address.folded)
+        if watched is not None:
+            self._watched.set(address.folded, replace(watched, noted_at=now, until=until))
+
     def forget(self, address: Address) -> None:
-        """Forget what was concluded about a resource: it changed, or it is not where it should be."""
+        """Forget what was concluded about a resource: it is not where it should be."""
         self._converged.drop(address.folded)
         self._watched.drop(address.folded)
-
-    def answers(self, address: Address, asked_at: datetime, now: datetime) -> bool:
-        """Return whether what was seen of the resource after the question was asked answers it.
-
-        That is so if it was found converged, or found waiting for its own service while the look that was put on the
-        queue then is still to come. That look itself is never answered so: it is asked after what it follows on.
-        """
-        converged = self._converged.get(address.folded)
-        watched = self._watched.get(address.folded)
-        known = [converged, watched[0] if watched and now < watched[1] else None]
-        return any(as_of is not None and as_of >= asked_at + SKEW for as_of in known)
 
     def note_written(self, address: Address, at: datetime) -> None:
         """Remember that this instance changed the resource: what was read of it before is void."""
@@ -100,14 +111,25 @@ class Recent:
         written = self._written.get(address.folded)
         return written is not None and written >= at
 
-    def note_watched(self, address: Address, until: datetime, as_of: datetime) -> None:
-        """Remember that a look at this resource is on the queue for that time, by facts no older than `as_of`."""
-        self._watched.set(address.folded, (as_of, until))
+    def answers(self, address: Address, asked_at: datetime, now: datetime) -> bool:
+        """Return whether what was seen of the resource after the question was asked answers it.
 
-    def is_watched(self, address: Address, now: datetime) -> bool:
-        """Return whether a look is on the queue and was put there a short while ago."""
-        noted = self._watched.get(address.folded)
-        return noted is not None and now < noted[1] and now - noted[0] < WATCHED_FOR
+        That is so if it was found converged, or found waiting while the look that was put on the queue then is still to
+        come. That look itself is never answered so: it is asked after what it follows on.
+        """
+        converged = self._converged.get(address.folded)
+        watched = self._watched.get(address.folded)
+        known = [converged, watched.as_of if watched and now < watched.until else None]
+        return any(as_of is not None and as_of >= asked_at + SKEW for as_of in known)
+
+    def is_watched(self, address: Address, uses: tuple[KeyUse, ...], now: datetime) -> bool:
+        """Return whether a look is on the queue, was put there a short while ago, and the resource still points at its
+        keys as it did then.
+        """
+        watched = self._watched.get(address.folded)
+        if watched is None or now >= watched.until or now - watched.noted_at > WATCHED_FOR:
+            return False
+        return watched.pointers == _pointers(uses)
 
     @asynccontextmanager
     async def turn(self, address: Address, what: str = "") -> AsyncIterator[None]:
@@ -127,7 +149,11 @@ class Recent:
 
     def note_children(self, parent: Address, child_type: str, children: tuple[Child, ...], at: datetime) -> None:
         """Remember a collection as it was listed."""
-        self._lists.set(_list_key(parent.folded, child_type), _Listed(at, {c.address.folded: c for c in children}))
+        name = _list_key(parent.folded, child_type)
+        if len(children) > _MOST_CHILDREN:
+            self._lists.drop(name)
+            return
+        self._lists.set(name, _Listed(at, {child.address.folded: child for child in children}))
 
     def note_uses(self, address: Address, uses: tuple[KeyUse, ...]) -> None:
         """Remember a child as it was just read, if its collection is remembered."""
@@ -142,6 +168,27 @@ class Recent:
         if listed is None or now - listed.at > CHILDREN_FOR:
             return None
         return tuple(listed.children.values())
+
+    def note_expanded(self, key: KeyId, began: datetime) -> None:
+        """Remember that this instance began to look for the key's users."""
+        self._expanded.set(key.url, began)
+
+    def expanded_since(self, key: KeyId, asked_at: datetime) -> bool:
+        """Return whether this instance began to look for the key's users after that moment."""
+        began = self._expanded.get(key.url)
+        return began is not None and began >= asked_at + SKEW
+
+    def note_come_back(self, key: KeyId, moment: datetime) -> bool:
+        """Remember that the key is to be looked at again at a moment; return False if that was known."""
+        name = f"{key.url} valid"
+        if self._expanded.get(name) == moment:
+            return False
+        self._expanded.set(name, moment)
+        return True
+
+
+def _pointers(uses: tuple[KeyUse, ...]) -> tuple[tuple[str, KeyRef, bool], ...]:
+    return tuple((use.slot, use.configured, use.follows) for use in uses)
 
 
 def _list_key(parent: str, child_type: str) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from shared.domain.keys import KeyHistory
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.report import Expanded, Outcome, Report, Stopped, Waiting
 from shared.domain.work import CheckKey, RotateKey
-from shared.errors import AppError, NotThere, TryLater
+from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.context import Context
+from shared.usecases.waiting import step_for, waited_for
 
 YOUNGEST = timedelta(days=1)  # a version younger than this answers the wish for a new one
 
@@ -23,17 +26,19 @@ async def rotate(context: Context, item: RotateKey) -> Report:
     ports = context.ports
     try:
         outcome = await _rotate(context, item)
+    except NotThere as error:
+        outcome = Stopped((Blocked(Reason.KEY_NOT_FOUND, detail=error.detail),))
     except AppError as error:
-        after = error.after if isinstance(error, TryLater) else None
-        now = ports.clock.now()
-        reason = Reason.KEY_NOT_FOUND if isinstance(error, NotThere) else error.reason
-        step = wait_or_give_up(reason, since=item.asked_at, now=now, after=after, detail=error.detail)
-        outcome = Waiting(step) if isinstance(step, Wait) else Stopped((step,))
+        outcome = _ended(step_for(error, item.waited, ports.clock.now()))
     if isinstance(outcome, Waiting):
-        await ports.queue.put(item, visible_at=outcome.wait.again_at)
+        await ports.queue.put(replace(item, waited=waited_for(outcome.wait)), visible_at=outcome.wait.again_at)
     report = Report(ports.clock.now(), item, outcome)
     await ports.journal.append(report)
     return report
+
+
+def _ended(step: Wait | Blocked) -> Outcome:
+    return Waiting(step) if isinstance(step, Wait) else Stopped((step,))
 
 
 async def _rotate(context: Context, item: RotateKey) -> Outcome:
@@ -47,11 +52,20 @@ async def _rotate(context: Context, item: RotateKey) -> Outcome:
         return Stopped((held,))
     if held is None:
         if not await ports.switch.is_on():
-            step = wait_or_give_up(Reason.WRITES_OFF, since=item.asked_at, now=now)
-            return Waiting(step) if isinstance(step, Wait) else Stopped((step,))
-        await ports.keys.new_version(item.key)
+            return _ended(wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=now))
+        held = await _make(context, item, history)
     await ports.queue.put(CheckKey(item.key, item.cause, ports.clock.now()))
     return Expanded(1, 1, more=False) if held is None else Stopped((held,))
+
+
+async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Blocked | None:
+    try:
+        await context.ports.keys.new_version(item.key, if_latest_is=history.latest)
+    except Refusal as refusal:
+        if refusal.reason is not Reason.KEY_MOVED_ON:
+            raise
+        return Blocked(refusal.reason, detail=refusal.detail)
+    return None
 
 
 def _held_back(history: KeyHistory, item: RotateKey) -> Blocked | None:

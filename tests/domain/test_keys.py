@@ -51,7 +51,7 @@ def histories(draw: st.DrawFn) -> KeyHistory:
             draw(st.booleans()),
             draw(st.none() | days),
             draw(st.none() | days),
-            draw(materials),
+            material=draw(materials),
         )
         for number in range(draw(st.integers(1, 6)))
     )

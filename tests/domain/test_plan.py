@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material, State
 from shared.domain.plan import Facts, Own, SetKeys, certainty, plan
-from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.reasons import Blocked, Reason, Wait, Waited
 from shared.domain.report import Certainty
 from shared.domain.resource import Address, KeyUse
 from shared.services.registry import services
@@ -46,7 +46,7 @@ def following(effective: str | None) -> KeyUse:
 
 def facts(use: KeyUse, keys: KeyHistory | Blocked = THREE, **more: Any) -> Facts:
     body = {"id": ID, "properties": {"provisioningState": "Succeeded"}}
-    fields: dict[str, Any] = {"body": body, "since": NOW, "now": NOW, **more}
+    fields: dict[str, Any] = {"body": body, "now": NOW, **more}
     return Facts(service=SERVICE, address=Address(SERVICE.type, ID), uses=(use,), keys={KEY: keys}, **fields)
 
 
@@ -70,8 +70,8 @@ def test_a_pinned_resource_on_the_newest_version_needs_nothing_and_that_is_repor
 
 def test_configured_right_but_not_yet_in_effect_is_waited_for_and_never_written_again() -> None:
     assert only_reason(plan(facts(pinned(NEW, effective=OLD)))) is Reason.NOT_YET_IN_EFFECT
-    late = facts(pinned(NEW, effective=OLD), now=NOW + timedelta(days=1))
-    (step,) = plan(late)
+    waited = Waited(Reason.NOT_YET_IN_EFFECT, NOW)
+    (step,) = plan(facts(pinned(NEW, effective=OLD), now=NOW + timedelta(days=1), waited=waited))
     assert isinstance(step, Blocked)
 
 
@@ -103,8 +103,35 @@ def test_a_follower_is_never_written_and_is_waited_for_until_it_should_have_look
     assert step.deadline > step.again_at
 
 
-def test_a_follower_that_is_late_is_blocked() -> None:
-    assert only_reason(plan(facts(following(MID), now=NOW + timedelta(days=2)))) is Reason.FOLLOW_OVERDUE
+def test_a_follower_that_is_late_since_we_watch_it_is_blocked() -> None:
+    waited = Waited(Reason.FOLLOWS_BY_ITSELF, NOW)
+    late = facts(following(MID), now=NOW + timedelta(days=2), waited=waited)
+    assert only_reason(plan(late)) is Reason.FOLLOW_OVERDUE
+
+
+def test_a_follower_first_seen_behind_is_given_its_time_however_old_the_version_is() -> None:
+    (step,) = plan(facts(following(MID), now=NOW + timedelta(days=20)))
+    assert isinstance(step, Wait)
+    assert step.deadline == NOW + timedelta(days=21, hours=1)
+
+
+def test_a_version_counts_for_followers_from_when_it_was_enabled() -> None:
+    enabled = NOW - timedelta(hours=1)
+    keys = history(version(OLD, 90), version(NEW, 30, updated=enabled))
+    (step,) = plan(facts(following(OLD), keys))
+    assert isinstance(step, Wait)
+    assert step.again_at == enabled + timedelta(hours=24)
+
+
+def test_versions_of_one_second_are_equally_new_and_nobody_moves_between_them() -> None:
+    keys = history(version(OLD, 30), version(MID, 30), version(NEW, 1, enabled=False))
+    assert plan(facts(pinned(OLD), keys)) == ()
+    assert plan(facts(pinned(MID), keys)) == ()
+
+
+def test_a_service_that_reports_must_report_before_anything_is_verified() -> None:
+    silent = KeyUse("encryption", KEY.at(NEW), follows=False, effective=None)
+    assert only_reason(plan(facts(silent))) is Reason.NOT_YET_IN_EFFECT
 
 
 def test_a_follower_that_reports_the_latest_version_is_verified() -> None:
@@ -124,7 +151,8 @@ def test_a_follower_goes_by_what_the_vault_calls_latest_not_by_age() -> None:
 
 
 def test_a_service_that_does_not_say_is_unknown_once_it_had_its_time() -> None:
-    silent = facts(following(None), now=NOW + timedelta(days=2))
+    waited = Waited(Reason.FOLLOWS_BY_ITSELF, NOW)
+    silent = facts(following(None), now=NOW + timedelta(days=2), waited=waited)
     assert plan(silent) == ()
     assert certainty(silent) is Certainty.UNKNOWN
 
@@ -178,7 +206,7 @@ def situations(draw: st.DrawFn) -> Facts:
             draw(st.booleans()),
             draw(st.none() | days.map(lambda d: NOW - timedelta(days=d))),
             draw(st.none() | days.map(lambda d: NOW + timedelta(days=d))),
-            GOOD,
+            material=GOOD,
         )
         for number in range(draw(st.integers(1, 5)))
     )

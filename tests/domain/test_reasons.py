@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.reasons import PATIENCE, Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import PATIENCE, Blocked, Reason, Wait, Waited, wait_or_give_up
 
 SINCE = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -22,23 +22,32 @@ def test_waiting_ends_by_the_deadline_and_never_undercuts_what_azure_asked_for(
     reason: Reason, elapsed: int, asked: int
 ) -> None:
     now, after = SINCE + timedelta(seconds=elapsed), timedelta(seconds=asked)
-    step = wait_or_give_up(reason, since=SINCE, now=now, after=after)
+    step = wait_or_give_up(Blocked(reason), waited=Waited(reason, SINCE), now=now, after=after)
     if now >= SINCE + PATIENCE[reason].give_up:
-        assert isinstance(step, Blocked)
+        assert step == Blocked(reason)
     else:
         assert isinstance(step, Wait)
+        assert step.since == SINCE
         assert step.again_at >= now + after
         assert step.again_at > now
 
 
+def test_patience_spent_on_one_reason_is_not_taken_from_another() -> None:
+    later = SINCE + timedelta(days=30)
+    step = wait_or_give_up(Blocked(Reason.CONFLICT), waited=Waited(Reason.WRITES_OFF, SINCE), now=later)
+    assert isinstance(step, Wait)
+    assert step.since == later
+
+
 def test_a_wait_from_now_to_its_end_takes_a_bounded_number_of_looks() -> None:
     for reason, patience in PATIENCE.items():
-        now, looks = SINCE, 0
-        while isinstance(step := wait_or_give_up(reason, since=SINCE, now=now), Wait) and looks < 500:
-            now, looks = step.again_at, looks + 1
+        now, looks, waited = SINCE, 0, None
+        while isinstance(step := wait_or_give_up(Blocked(reason), waited=waited, now=now), Wait) and looks < 1000:
+            now, looks, waited = step.again_at, looks + 1, Waited(reason, step.since)
         few = patience.give_up / patience.longest + 20
         assert looks <= few or reason is Reason.WRITES_OFF
 
 
 def test_a_reason_that_no_waiting_helps_blocks_at_once() -> None:
-    assert isinstance(wait_or_give_up(Reason.SCOPE_LOCKED, since=SINCE, now=SINCE), Blocked)
+    blocked = Blocked(Reason.SCOPE_LOCKED, "slot", "why")
+    assert wait_or_give_up(blocked, waited=None, now=SINCE) is blocked

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.keys import KeyId
+from shared.domain.reasons import Reason, Waited
 from shared.domain.resource import Address
 from shared.domain.work import (
     BadWorkItem,
@@ -30,13 +31,14 @@ words = st.text("abcdefghijklmnop-", min_size=1, max_size=20)
 causes = st.builds(Cause, words, st.sampled_from(Source), words, words)
 keys = st.builds(KeyId, words, words)
 addresses = st.builds(Address, words, words)
+waits = st.none() | st.builds(Waited, st.sampled_from(Reason), moments)
 items = st.one_of(
-    st.builds(CheckKey, keys, causes, moments, words, st.none() | words),
-    st.builds(CheckVault, causes, moments, words, words),
-    st.builds(CheckResource, addresses, causes, moments, moments),
-    st.builds(CheckChildren, addresses, words, causes, moments, moments, st.none() | keys, words),
-    st.builds(RotateKey, keys, causes, moments, words),
-    st.builds(Sweep, causes, moments, st.none() | words),
+    st.builds(CheckKey, keys, causes, moments, words, waits, st.none() | words),
+    st.builds(CheckVault, causes, moments, words, words, waits),
+    st.builds(CheckResource, addresses, causes, moments, moments, waits, st.booleans()),
+    st.builds(CheckChildren, addresses, words, causes, moments, moments, waits, st.none() | keys, words),
+    st.builds(RotateKey, keys, causes, moments, words, waits),
+    st.builds(Sweep, causes, moments, waits, st.none() | words),
 )
 
 
@@ -49,6 +51,11 @@ def test_an_item_comes_off_the_queue_as_it_was_put_on(item: WorkItem) -> None:
 def test_any_other_message_is_refused_by_name(text: str) -> None:
     with pytest.raises(BadWorkItem):
         decode(text)
+
+
+def test_the_size_of_a_message_is_counted_in_bytes() -> None:
+    with pytest.raises(BadWorkItem, match="does not fit"):
+        encode(Sweep(Cause("c", Source.TIMER), datetime(2026, 1, 1, tzinfo=UTC), cursor="長" * 20_000))
 
 
 def test_an_item_of_another_version_is_refused() -> None:

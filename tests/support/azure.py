@@ -217,6 +217,10 @@ class Azure:
             message_decode_policy=TextBase64DecodePolicy(),
         )
 
+    def waiting(self) -> list[str]:
+        """Return the messages on the work queue, hidden ones too."""
+        return [message.text for message in messages(self.world, "cmkautopilot", WORK_QUEUE)]
+
     def body(self, resource: dict[str, Any]) -> dict[str, Any]:
         """Return a resource as it is stored now."""
         found = self.world.resources.get(str(resource["id"]))

@@ -170,17 +170,17 @@ def test_a_grant_that_spreads_in_time_lets_the_resource_through() -> None:
     on_azure(estate(one, denied=("st1",)), story)
 
 
-def test_a_grant_that_never_comes_ends_with_its_reason_and_within_the_hour() -> None:
+def test_a_grant_that_never_comes_ends_with_its_reason_after_a_day() -> None:
     one = account("st1")
 
     async def story(azure: Azure) -> None:
         await azure.check(one)
-        await azure.drain(until=timedelta(hours=1))
+        await azure.drain(until=timedelta(hours=26))
         end = azure.reports[-1]
         assert isinstance(end.outcome, Stopped)
         assert reason(end) is Reason.KEY_ACCESS_DENIED
         assert azure.in_use(one) == OLD
-        assert len(azure.calls("write")) < 8
+        assert len(azure.calls("write")) < 40
 
     on_azure(estate(one, denied=("st1",)), story)
 
@@ -205,7 +205,7 @@ def test_while_writing_is_off_work_waits_and_nothing_is_lost() -> None:
         await azure.drain(until=timedelta(minutes=10))
         assert azure.calls("write") == []
         azure.environ["CMK_WRITES"] = "on"
-        await azure.drain(until=timedelta(minutes=2))
+        await azure.drain(until=timedelta(minutes=11))
         assert {azure.in_use(one) for one in accounts} == {MID}
 
     on_azure(estate(*accounts), story)
@@ -334,7 +334,7 @@ def test_rotating_makes_one_version_and_moves_the_users_even_after_a_crash_in_be
 
     async def story(azure: Azure) -> None:
         item = RotateKey(KEY, Cause("c", Source.HTTP), azure.time.now(), if_latest_is=MID)
-        await azure.app.context.ports.keys.new_version(KEY)  # made, and then the process died
+        await azure.app.context.ports.keys.new_version(KEY, if_latest_is=MID)  # made, and then the process died
         await azure.put(item)
         await azure.drain()
         key = azure.world.keyring.get("kv-main", "cmk")

@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from shared.domain.keys import KeyHistory, KeyId
-from shared.domain.reasons import Blocked, Wait
+from shared.domain.reasons import Blocked, Wait, Waited
 from shared.domain.resource import Address, Change, Json, KeyUse
 from shared.domain.service import Service
 
@@ -31,8 +31,8 @@ class Facts(Struct, frozen=True):
     body: Json
     uses: tuple[KeyUse, ...]
     keys: Mapping[KeyId, KeyHistory | Blocked]
-    since: datetime
     now: datetime
+    waited: Waited | None = None
     own: Own = Own()
     managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own
 

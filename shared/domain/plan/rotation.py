@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.domain.keys import KeyHistory, KeyVersion, NeedMaterial, latest_usable, newest_usable
+from shared.domain.keys import (
+    KeyHistory,
+    KeyVersion,
+    NeedMaterial,
+    State,
+    latest_usable,
+    newest_usable,
+    usable_since,
+)
 from shared.domain.plan.facts import Facts, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up, waited_since
 from shared.domain.report import Certainty
 from shared.domain.resource import Change, KeyUse
 from shared.domain.service import Settled
@@ -18,6 +26,7 @@ class MaterialMissing(Exception):
 
 
 GRACE = timedelta(hours=1)  # a service that looks once a day is not late to the minute
+LOOK_AGAIN = timedelta(hours=6)
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
@@ -37,7 +46,7 @@ def plan(facts: Facts) -> tuple[Step, ...]:
     if settled is Settled.FAILED:
         return (Blocked(Reason.PROVISIONING_FAILED), *others)
     if settled is Settled.BUSY:
-        return (wait_or_give_up(Reason.PROVISIONING, since=facts.since, now=facts.now), *others)
+        return (wait_or_give_up(Blocked(Reason.PROVISIONING), waited=facts.waited, now=facts.now), *others)
     return (SetKeys(changes), *others)
 
 
@@ -72,33 +81,42 @@ def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) ->
     configured = history.find(use.configured.version or "")
     if configured is None:
         return Blocked(Reason.VERSION_NOT_IN_VAULT, use.slot, f"version {use.configured.version}")
-    if configured.version == target.version:
-        if use.effective in {None, target.version}:
-            return None
-        # Configured right and not yet in effect: a second write would change nothing.
-        return _not_yet(use, facts)
-    if history.age_rank(target) < history.age_rank(configured):
+    target_age, configured_age = history.age_rank(target), history.age_rank(configured)
+    # Two versions of one second, neither of them the latest, are equally new: moving between them would be endless.
+    as_new = target_age == configured_age and configured.state(facts.now) is State.USABLE
+    if configured.version == target.version or as_new:
+        return _in_effect(use, configured, facts)
+    if target_age <= configured_age:
         state = configured.state(facts.now).value
         detail = f"version {configured.version} is {state}; the newest usable one, {target.version}, is older"
         return Blocked(Reason.ONLY_OLDER_USABLE, use.slot, detail)
     return Change(use.slot, history.key.at(target.version), follow=False)
 
 
-def _not_yet(use: KeyUse, facts: Facts) -> Wait | Blocked:
-    detail = f"version {use.effective} is in effect"
-    return wait_or_give_up(Reason.NOT_YET_IN_EFFECT, since=facts.since, now=facts.now, slot=use.slot, detail=detail)
+def _in_effect(use: KeyUse, configured: KeyVersion, facts: Facts) -> Wait | Blocked | None:
+    """Wait for what is configured right and not yet in effect: a second write would change nothing."""
+    silent = use.effective is None and not facts.service.traits.reports_effective
+    if silent or use.effective == configured.version:
+        return None
+    detail = f"version {use.effective} is in effect" if use.effective else "no version is reported as in effect"
+    blocked = Blocked(Reason.NOT_YET_IN_EFFECT, use.slot, detail)
+    return wait_or_give_up(blocked, waited=facts.waited, now=facts.now)
 
 
 def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | None:
+    """Watch a follower, which cannot be hurried. It is late only when its service has had its time twice over: since
+    the version could be taken up, and since we first saw it behind.
+    """
     if use.effective == target.version:
         return None
-    usable_from = max(target.created, target.not_before or target.created)
-    due = usable_from + (facts.service.traits.picks_up_within or timedelta(0))
-    deadline = due + GRACE
+    within = facts.service.traits.picks_up_within or timedelta(0)
+    since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
+    due = usable_since(target) + within
+    deadline = max(due, since + within) + GRACE
+    detail = f"version {use.effective} is in effect, {target.version} is the latest"
     if facts.now < deadline:
-        again_at = due if facts.now < due else deadline
-        return Wait(Reason.FOLLOWS_BY_ITSELF, again_at, deadline, use.slot, f"version {use.effective} is in effect")
+        again_at = due if facts.now < due else min(deadline, facts.now + LOOK_AGAIN)
+        return Wait(Reason.FOLLOWS_BY_ITSELF, since, again_at, deadline, use.slot, detail)
     if use.effective is None:
         return None  # the service does not say and has had its time: certainty() calls that unknown
-    detail = f"version {use.effective} is in effect; {target.version} was due by {deadline.isoformat()}"
     return Blocked(Reason.FOLLOW_OVERDUE, use.slot, detail)
