@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RESOURCES ?= 200
 
-.PHONY: demo test lint types arrows tests bench format clean help
+.PHONY: demo test lint types arrows tests docs python311 bench format clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a key is rotated in a local Azure and everything that uses it follows (RESOURCES=$(RESOURCES))"
 	@echo "make test    lint, types, import contracts, all tests"
-	@echo "make bench   measured figures"
+	@echo "make bench   the demo with 2,000 resources, as figures"
+	@echo "make docs    the generated pages and the picture"
+	@echo "make python311  loads the app on Python 3.11 and runs each function"
 	@echo "make format  put the code into shape"
 
 $(STAMP): requirements.txt requirements-dev.txt requirements.lock .python-version
@@ -40,6 +42,13 @@ tests: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m sandbox demo --resources 2000 --json
+
+docs: $(STAMP)
+	@$(BIN)/python -m tools.docs
+	@$(BIN)/python -m sandbox demo --svg docs/demo.svg
+
+python311: $(STAMP)
+	@$(BIN)/python -m tools.python311.check
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -49,12 +49,14 @@ async def _send(session: aiohttp.ClientSession, path: Path, url: str, *, dry_run
         return [("-", f"the app does not answer: {error}", False)]
     if answer.status >= _REFUSED:
         return [("-", f"refused: {_reason(told, answer.status)}", False)]
-    return [(str(one.get("eventId", "-")), _result(one), True) for one in told]
+    return [(str(one.get("eventId", "-")), _result(one, dry_run=dry_run), True) for one in told]
 
 
 def _reason(told: Any, status: int) -> str:
     return str(told.get("detail") or told.get("title") or status) if isinstance(told, dict) else str(status)
 
 
-def _result(one: dict[str, Any]) -> str:
-    return f"ignored: {one['why']}" if one.get("result") == "ignored" else f"put: {one['item']['type']}"
+def _result(one: dict[str, Any], *, dry_run: bool) -> str:
+    if one.get("result") == "ignored":
+        return f"ignored: {one['why']}"
+    return f"{'would put' if dry_run else 'put'}: {one['item']['type']}"

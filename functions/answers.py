@@ -31,7 +31,7 @@ def problem(error: AppError) -> func.HttpResponse:
     """Return an error as problem details, with its reason and remedy."""
     status = _status(error)
     body = {
-        "type": f"https://github.com/cmk-autopilot/cmk-autopilot/blob/main/docs/reasons.md#{error.reason.value}",
+        "type": f"urn:cmk-autopilot:reason:{error.reason.value}",
         "title": error.reason.value.replace("_", " "),
         "status": status,
         "detail": error.detail,

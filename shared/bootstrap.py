@@ -19,6 +19,7 @@ from shared.adapters.connection import (
     MakeTransport,
     aiohttp_transport,
     managed_identity,
+    signed_in_user,
 )
 from shared.adapters.journal import Journals, LogSink, Sink, TopicSink
 from shared.adapters.keys import VaultKeys
@@ -64,6 +65,8 @@ def build(
     """Put the app together. A wrong setting does not stop it: `health` shows it, and what needs it says so."""
     settings, problems = settings_module.read(environ, {name: one.storage_suffix for name, one in CLOUDS.items()})
     cloud = CLOUDS[settings.cloud]
+    if make_credential is None and settings.on_own_machine:
+        make_credential = signed_in_user
     connection = Connection(
         cloud, make_transport, make_credential or (lambda: managed_identity(settings.identity_client_id))
     )

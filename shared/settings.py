@@ -17,6 +17,7 @@ class Settings(Struct, frozen=True):
 
     cloud: str  # [CMK_CLOUD] AzureCloud (default), AzureUSGovernment or AzureChinaCloud
     vaults: tuple[str, ...]  # [CMK_VAULTS] host names or globs the app may talk to besides those it finds
+    on_own_machine: bool  # [AZURE_FUNCTIONS_ENVIRONMENT] Development, as Core Tools sets it, and no managed identity
     identity_client_id: str  # [CMK_IDENTITY_CLIENT_ID] user-assigned identity; empty: the system-assigned one
     outcome_topic: str  # [CMK_OUTCOME_TOPIC] endpoint of a custom Event Grid topic; empty: none
     queue_service_uri: str  # [AzureWebJobsStorage__queueServiceUri or AzureWebJobsStorage__accountName]
@@ -63,6 +64,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
     settings = Settings(
         cloud,
         vaults,
+        environ.get("AZURE_FUNCTIONS_ENVIRONMENT") == "Development" and "IDENTITY_ENDPOINT" not in environ,
         environ.get("CMK_IDENTITY_CLIENT_ID", ""),
         topic,
         uri,

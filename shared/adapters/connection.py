@@ -119,6 +119,13 @@ def aiohttp_transport() -> AsyncHttpTransport[Any, Any]:
     return transport
 
 
+def signed_in_user() -> AsyncTokenCredential:
+    """Return whoever is signed in with az on this machine: for `func start` on a developer's own machine only."""
+    from azure.identity.aio import AzureCliCredential  # noqa: PLC0415  costs time at cold start
+
+    return AzureCliCredential()
+
+
 def managed_identity(client_id: str) -> AsyncTokenCredential:
     """Return the app's managed identity: the user-assigned one of that client id, or else the system-assigned one."""
     from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415  costs time at cold start

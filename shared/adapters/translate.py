@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from shared.domain.reasons import Reason
 from shared.errors import AppError, NotThere, Refusal, TryLater
 
+_LOG = logging.getLogger("cmk")
 _LONGEST_DETAIL = 300
 _LONGEST_WAIT = timedelta(days=1)  # no Retry-After is believed beyond that
 # A 404 of these says that the thing asked for is not there. Others speak of something it refers to.
@@ -84,6 +86,7 @@ def translated(what: str, how: Callable[[AzureError], AppError] = translate) -> 
     except AzureError as error:
         raise how(error) from error
     except (ValueError, TypeError, AttributeError, LookupError) as error:
+        _LOG.warning("an answer about %s could not be read", what, exc_info=error)  # it may also be a bug of ours
         raise unreadable(f"{what}: {type(error).__name__}") from error
 
 

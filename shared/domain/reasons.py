@@ -24,6 +24,7 @@ class Reason(Enum):
     KEY_UNREADABLE = "key_unreadable"
     # The vault
     VAULT_NOT_KNOWN = "vault_not_known"
+    MANAGED_HSM = "managed_hsm"
     VAULT_FORBIDDEN = "vault_forbidden"
     VAULT_UNREACHABLE = "vault_unreachable"
     VAULT_NOT_PROTECTED = "vault_not_protected"
@@ -102,6 +103,7 @@ REMEDIES = {
         "The app talks only to vaults that it finds in its subscriptions or that CMK_VAULTS names. Give it "
         "Reader on the vault, or add the vault's host name."
     ),
+    Reason.MANAGED_HSM: "The key lives in a Managed HSM, which the app does not handle yet. Move the resource by hand.",
     Reason.VAULT_FORBIDDEN: (
         "Give the app's identity get and list on keys (Key Vault Reader, or an access policy) and let it "
         "through the vault's firewall."

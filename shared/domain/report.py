@@ -92,7 +92,7 @@ class Report(Struct, frozen=True):
     """One piece of work and what came of it: goes to the log and to the outcome topic."""
 
     at: datetime
-    item: WorkItem
+    item: WorkItem | None  # None: a message that is no work item
     outcome: Outcome
     address: Address | None = None
     planned: tuple[Change, ...] = ()

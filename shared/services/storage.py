@@ -106,7 +106,7 @@ def _patch(body: Json, changed: Json) -> Request:
     return Request("PATCH", address_of(str(body["id"])), API_VERSION, changed)
 
 
-def _traits(*actions: str) -> Traits:
+def _traits(proven: Proven, *actions: str) -> Traits:
     return Traits(
         follow=Follow.WITHOUT_VERSION,
         reports_effective=True,
@@ -115,7 +115,7 @@ def _traits(*actions: str) -> Traits:
         keep_old_for=timedelta(hours=24),
         pace=_WRITES,
         actions=actions,
-        proven=Proven.RECORDED,
+        proven=proven,
         sources=_SOURCES,
     )
 
@@ -124,6 +124,7 @@ ENCRYPTION_SCOPES = Service(
     type="Microsoft.Storage/storageAccounts/encryptionScopes",
     api_version=API_VERSION,
     traits=_traits(
+        Proven.DOCUMENTED,
         "Microsoft.Storage/storageAccounts/encryptionScopes/read",
         "Microsoft.Storage/storageAccounts/encryptionScopes/write",
     ),
@@ -135,7 +136,9 @@ ENCRYPTION_SCOPES = Service(
 STORAGE_ACCOUNTS = Service(
     type="Microsoft.Storage/storageAccounts",
     api_version=API_VERSION,
-    traits=_traits("Microsoft.Storage/storageAccounts/read", "Microsoft.Storage/storageAccounts/write"),
+    traits=_traits(
+        Proven.RECORDED, "Microsoft.Storage/storageAccounts/read", "Microsoft.Storage/storageAccounts/write"
+    ),
     read=_read_account,
     write=_write_account,
     children=(ChildList(ENCRYPTION_SCOPES.type, "encryptionScopes", _LISTS),),

@@ -111,4 +111,4 @@ async def _handle(
 
 
 def _item(item: CheckChildren, address: Address) -> CheckResource:
-    return CheckResource(address, item.cause, item.asked_at, item.asked_at)
+    return CheckResource(address, item.cause, item.asked_at, item.first_at)

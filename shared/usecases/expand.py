@@ -40,11 +40,12 @@ async def _outcome(context: Context, item: Expansion) -> Outcome:
     if _just_done(context, item):
         return Answered()
     began = context.ports.clock.now()
-    scope = await _scope(context, item)
+    scope = await scope_for(context, item)
     if isinstance(scope, Stopped):
         return scope
     outcome = await _page(context, item, scope)
     if isinstance(item, CheckKey) and item.cursor is None:
+        await _come_back_when_valid(context, item, scope)
         context.recent.note_expanded(item.key, began)
     return outcome
 
@@ -55,7 +56,8 @@ def _just_done(context: Context, item: Expansion) -> bool:
     return first and isinstance(item, CheckKey) and context.recent.expanded_since(item.key, item.asked_at)
 
 
-async def _scope(context: Context, item: Expansion) -> Scope | Stopped:
+async def scope_for(context: Context, item: Expansion) -> Scope | Stopped:
+    """Return what an item is about, or why nothing is done about it. Raises AppError."""
     if isinstance(item, CheckKey):
         return await _key_scope(context, item)
     if isinstance(item, CheckVault):
@@ -74,19 +76,17 @@ async def _key_scope(context: Context, item: CheckKey) -> Scope | Stopped:
     if item.vault_id and site.id and site.id.lower().rstrip("/") != item.vault_id.lower().rstrip("/"):
         detail = f"{item.key.host} does not belong to the vault that the event came from"
         return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=detail),))
-    scope = await scope_of(context, item.key, "", item.asked_at)
-    if scope.history is not None and item.cursor is None:
-        await _come_back_when_valid(context, item, scope)
-    return scope
+    return await scope_of(context, item.key, "", item.asked_at)
 
 
 async def _come_back_when_valid(context: Context, item: CheckKey, scope: Scope) -> None:
     """No event tells when a version's not-before passes, so look again then; once, however many events ask."""
     now = context.ports.clock.now()
     moment = scope.history.next_activation(now) if scope.history else None
-    if moment is not None and context.recent.note_come_back(item.key, moment):
+    if moment is not None and not context.recent.comes_back(item.key, moment):
         at = min(moment, now + LONGEST_DELAY)
         await context.ports.queue.put(replace(item, asked_at=at, waited=None), visible_at=at)
+        context.recent.note_come_back(item.key, moment)
 
 
 async def _page(context: Context, item: Expansion, scope: Scope) -> Outcome:

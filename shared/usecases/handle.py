@@ -9,12 +9,9 @@ from shared.domain.report import Report, Stopped
 from shared.domain.resource import Address
 from shared.domain.work import (
     BadWorkItem,
-    Cause,
     CheckChildren,
     CheckResource,
     RotateKey,
-    Source,
-    Sweep,
     WorkItem,
     decode,
 )
@@ -52,19 +49,21 @@ async def report_poison(context: Context, message: str) -> Report:
     """Report a message that failed as often as the host allows. Never raises: nothing comes after this."""
     now = context.ports.clock.now()
     try:
-        item: WorkItem = decode(message)
+        item: WorkItem | None = decode(message)
         detail = "handled in vain as often as the host allows"
     except BadWorkItem as error:
-        item = Sweep(Cause("unreadable", Source.TIMER), now)
+        item = None
         detail = f"{error}; the message began with {message[:200]!r}"
     address = item.address if isinstance(item, CheckResource) else _parent(item)
+    token = correlation.set(item.cause.id if item else "")
     report = Report(now, item, Stopped((Blocked(Reason.POISONED, detail=detail),)), address)
     try:
         await context.ports.journal.append(report)
     except Exception:  # noqa: BLE001  whatever happens, the message must not go round again
         _LOG.exception("the report of a poisoned message could not be written: %s", detail)
+    correlation.reset(token)
     return report
 
 
-def _parent(item: WorkItem) -> Address | None:
+def _parent(item: WorkItem | None) -> Address | None:
     return item.parent if isinstance(item, CheckChildren) else None

@@ -65,11 +65,11 @@ async def take_delivery(context: Context, body: str, new_id: Callable[[], str]) 
 
 
 def _tell(result: WorkItem | Ignored) -> None:
+    token = correlation.set(result.event_id if isinstance(result, Ignored) else result.cause.id)
     if isinstance(result, Ignored):
-        _LOG.info("[%s] %s asks for nothing: %s", result.event_id, result.event_type, result.why.value)
-        return
-    token = correlation.set(result.cause.id)
-    _LOG.info("%s put %s", result.cause.event_type, type(result).__name__)
+        _LOG.info("%s asks for nothing: %s", result.event_type, result.why.value)
+    else:
+        _LOG.info("%s put %s", result.cause.event_type, type(result).__name__)
     correlation.reset(token)
 
 

@@ -65,7 +65,8 @@ async def _history(
 ) -> KeyHistory | Blocked:
     ports = context.ports
     if await ports.vaults.by_host(key.host) is None:
-        return Blocked(Reason.VAULT_NOT_KNOWN, detail=key.host)
+        hsm = ".managedhsm." in key.host
+        return Blocked(Reason.MANAGED_HSM if hsm else Reason.VAULT_NOT_KNOWN, detail=key.host)
     try:
         history = await ports.keys.history(key, not_older_than=as_of)
         named = {use.configured.version for use in uses} | {use.effective for use in uses}

@@ -178,13 +178,13 @@ class Recent:
         began = self._expanded.get(key.url)
         return began is not None and began >= asked_at + SKEW
 
-    def note_come_back(self, key: KeyId, moment: datetime) -> bool:
-        """Remember that the key is to be looked at again at a moment; return False if that was known."""
-        name = f"{key.url} valid"
-        if self._expanded.get(name) == moment:
-            return False
-        self._expanded.set(name, moment)
-        return True
+    def comes_back(self, key: KeyId, moment: datetime) -> bool:
+        """Return whether the key is known to be looked at again at that moment."""
+        return self._expanded.get(f"{key.url} valid") == moment
+
+    def note_come_back(self, key: KeyId, moment: datetime) -> None:
+        """Remember that the key is looked at again at that moment."""
+        self._expanded.set(f"{key.url} valid", moment)
 
 
 def _pointers(uses: tuple[KeyUse, ...]) -> tuple[tuple[str, KeyRef, bool], ...]:

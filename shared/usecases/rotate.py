@@ -58,6 +58,13 @@ async def _rotate(context: Context, item: RotateKey) -> Outcome:
     return Expanded(1, 1, more=False) if held is None else Stopped((held,))
 
 
+async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
+    """Return why a rotation would be held back, or None if it would make a version. Raises AppError."""
+    if await context.ports.vaults.by_host(item.key.host) is None:
+        return Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host)
+    return _held_back(await context.ports.keys.history(item.key, not_older_than=context.ports.clock.now()), item)
+
+
 async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Blocked | None:
     try:
         await context.ports.keys.new_version(item.key, if_latest_is=history.latest)

@@ -15,6 +15,8 @@ from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, Rotat
 from shared.errors import Refusal
 from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
+from shared.usecases.dry_run import plan_for
+from shared.usecases.rotate import would_rotate
 
 
 class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -82,12 +84,18 @@ def _resource(text: str) -> Address:
 async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dict[str, Any]:
     """Put the item on the queue, or say what handling it would do. Raises AppError.
 
-    The plan for a resource is its steps. The plan for anything else is the item: what it leads to depends on what each
-    resource says when it is looked at.
+    The plan for a resource is its steps, that for a rotation whether a version would be made and why not, and that for
+    a key, a vault or everything the steps of each resource concerned.
     """
     told: dict[str, Any] = {"correlationId": item.cause.id, "item": msgspec.to_builtins(item), "dryRun": dry_run}
     if not dry_run:
         await context.ports.queue.put(item)
+    elif isinstance(item, RotateKey):
+        held = await would_rotate(context, item)
+        told["makesVersion"] = held is None
+        told["steps"] = [] if held is None else [msgspec.to_builtins(held)]
+    elif isinstance(item, CheckKey | CheckVault | Sweep):
+        told |= await plan_for(context, item)
     elif isinstance(item, CheckResource):
         steps = await preview(context, item)
         told["exists"] = steps is not None

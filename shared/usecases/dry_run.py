@@ -1,0 +1,93 @@
+"""What a look at a key, a vault or everything would do, resource by resource. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from shared.domain.resource import Address, KeyUse
+from shared.domain.service import Service
+from shared.domain.work import CheckResource, Expansion
+from shared.errors import AppError, NotThere, Refusal
+from shared.usecases.candidates import Scope
+from shared.usecases.check_resource import preview
+from shared.usecases.context import Context
+from shared.usecases.expand import scope_for
+from shared.usecases.observe import read_uses
+
+MOST = 200  # resources planned, and collections listed: an HTTP caller is cut off after 230 seconds
+AT_ONCE = 8
+
+
+async def plan_for(context: Context, item: Expansion) -> dict[str, Any]:
+    """Return the plan of each resource concerned, at most MOST of them, and whether there are more. Raises AppError."""
+    scope = await scope_for(context, item)
+    if not isinstance(scope, Scope):
+        return {"resources": [], "truncated": False, "blocked": msgspec.to_builtins(scope.blocked)}
+    found: list[Address] = []
+    truncated = False
+    async for address in _concerned(context, scope):
+        if address is None or len(found) == MOST:
+            truncated = True
+            break
+        found.append(address)
+    planned: list[dict[str, Any]] = []
+    for start in range(0, len(found), AT_ONCE):
+        planned += await asyncio.gather(*(_plan(context, item, one) for one in found[start : start + AT_ONCE]))
+    return {"resources": planned, "truncated": truncated}
+
+
+async def _plan(context: Context, item: Expansion, address: Address) -> dict[str, Any]:
+    now = context.ports.clock.now()
+    try:
+        steps = await preview(context, CheckResource(address, item.cause, now, now))
+    except AppError as error:
+        return {"id": address.url, "error": error.reason.value, "detail": error.detail}
+    return {"id": address.url, "exists": steps is not None, "steps": [msgspec.to_builtins(one) for one in steps or ()]}
+
+
+async def _concerned(context: Context, scope: Scope) -> AsyncIterator[Address | None]:
+    """Yield the resources concerned; None when too many collections would have to be listed."""
+    types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
+    lists, cursor = 0, None
+    while True:
+        page = await context.ports.finder.page(types, cursor)
+        for row in page.rows:
+            service = context.service(str(row.get("type")))
+            if service is None:
+                continue
+            address = Address(service.type, str(row["id"]))
+            if _concerns(scope, service, row):
+                yield address
+            lists += len(service.children)
+            if lists > MOST:
+                yield None
+            async for child in _children(context, scope, service, address):
+                yield child
+        if page.cursor is None:
+            return
+        cursor = page.cursor
+
+
+async def _children(context: Context, scope: Scope, service: Service, parent: Address) -> AsyncIterator[Address]:
+    for what in service.children:
+        child = context.service(what.type)
+        if child is None:
+            continue
+        try:
+            async for body in context.ports.resources.children(parent, what, child):
+                if _concerns(scope, child, body):
+                    yield Address(child.type, str(body["id"]))
+        except NotThere:
+            continue  # gone since the index saw it
+
+
+def _concerns(scope: Scope, service: Service, body: dict[str, Any]) -> bool:
+    try:
+        uses: tuple[KeyUse, ...] = read_uses(service, body)
+    except Refusal:
+        return True  # its plan says why it cannot be read
+    return scope.concerns(uses)
