@@ -34,11 +34,16 @@ class ResourceGraph:
         self._reading = asyncio.Lock()
 
     async def page(self, types: frozenset[str], cursor: str | None) -> Page:
-        """Return one page of the resources of these types, ordered by id so that pages do not overlap."""
+        """Return one page of the resources of these types.
+
+        By name, which spreads a page over subscriptions (Azure counts by subscription), and by id, so that pages do not
+        overlap.
+        """
         named = ", ".join(f"'{type_}'" for type_ in sorted(types))
         query = (
             f"resources | where type in~ ({named})"
-            " | project id, type, kind, location, tags, identity, managedBy, properties | order by id asc"
+            " | project id, name, type, kind, location, tags, identity, managedBy, properties"
+            " | order by name asc, id asc"
         )
         rows, following = await self.query(query, cursor)
         return Page(tuple(rows), following)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from msgspec import Struct
 
 from shared.adapters.connection import Connection
@@ -55,7 +56,8 @@ class StorageWorkQueue:
         try:
             await client.send_message(text, visibility_timeout=seconds, time_to_live=-1)
         except ResourceNotFoundError:
-            await client.create_queue()
+            with suppress(ResourceExistsError):  # somebody else was faster
+                await client.create_queue()
             await client.send_message(text, visibility_timeout=seconds, time_to_live=-1)
 
     def _client(self) -> QueueClient:

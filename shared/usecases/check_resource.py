@@ -22,6 +22,8 @@ from shared.usecases.observe import Seen, fresh_enough, gather, see
 from shared.usecases.pacing import SHORT, bucket_of
 from shared.usecases.waiting import bounded, step_for, waited_for
 
+# These end by themselves, or the look on the queue sees that they did. An event may end the others sooner.
+_NOT_SOONER = {Reason.FOLLOWS_BY_ITSELF, Reason.WRITES_OFF, Reason.THROTTLED}
 MOST_ROUNDS = 5  # looks in one handling; what moves on faster than that is waited for
 
 
@@ -76,6 +78,8 @@ async def _come_back(context: Context, item: CheckResource, outcome: Waiting, pr
         paced=wait.reason is not Reason.THROTTLED and not off,
     )
     await context.ports.queue.put(successor, visible_at=wait.again_at)
+    if wait.reason not in _NOT_SOONER:
+        return
     if progress.as_of is not None:
         context.recent.note_watched(item.address, progress.uses, wait.again_at, progress.as_of)
     else:

@@ -140,6 +140,7 @@ def test_claims_are_neither_logged_nor_queued_nor_reported() -> None:
         [{"id": "1", "data": DATA}],
         [{"eventType": WRITTEN, "data": json.dumps(DATA)[:-9]}],
         [{**key_event(), "claims": PERSONAL}],
+        [resource_event(str(USERS[0]["id"]), data={**DATA, "number": float("nan")})],
     ]
 
     async def story(app: WholeApp) -> None:

@@ -86,4 +86,6 @@ GARBAGE: dict[str, Any] = {
     "numbers everywhere": [{"eventType": WRITTEN, "id": 1, "topic": 2, "subject": 3, "data": {"resourceUri": 4}}],
     "a subscription's own handshake": [event("Microsoft.EventGrid.SubscriptionValidationEvent", {})],
     "an id of a megabyte": [key_event(id_="x" * 1_000_000, type_="Microsoft.KeyVault.SecretExpired")],
+    "a number that is none": [event(CREATED, {"EXP": float("nan")})],
+    "3 MB": [key_event(id_="x" * 3_000_000)],
 }
