@@ -157,11 +157,18 @@ def _tamed(clock: VirtualClock, seed: int) -> Iterator[None]:
     def seeded(*_: Any) -> uuid.UUID:
         return uuid.UUID(int=ids.getrandbits(128), version=4)
 
+    class Seeded(random.Random):
+        """What azure-storage-queue makes for each of its pauses, without a seed of its own."""
+
+        def __init__(self, x: Any = None) -> None:
+            super().__init__(ids.getrandbits(64) if x is None else x)
+
     try:
         random.seed(seed)
         with (
             mock.patch.object(uuid, "uuid4", seeded),
             mock.patch.object(uuid, "uuid1", seeded),
+            mock.patch.object(random, "Random", Seeded),
             time_machine.travel(clock.now(), tick=False) as process,
         ):
             clock.process = process

@@ -194,14 +194,15 @@ class Azure:
                     found.append(await handle(self.app.context, message.content))
                     await queue.delete_message(message)
                 if not batch:
-                    coming = self._next_visible()
+                    coming = self.next_visible()
                     if coming is None or coming > end:
                         break
                     await self._sleep_until(coming)
         self.reports += found
         return found
 
-    def _next_visible(self) -> datetime | None:
+    def next_visible(self) -> datetime | None:
+        """Return when the next message on the work queue becomes visible."""
         times = [message.visible for message in messages(self.world, "cmkautopilot", WORK_QUEUE)]
         return datetime.fromtimestamp(min(times), START.tzinfo) if times else None
 
