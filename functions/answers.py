@@ -11,7 +11,7 @@ import msgspec
 from shared.bootstrap import App
 from shared.domain.reasons import Reason
 from shared.domain.work import Cause, Source
-from shared.errors import AppError, NotThere, TryLater
+from shared.errors import AppError, NotThere, Refusal, TryLater
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -39,6 +39,18 @@ def problem(error: AppError) -> func.HttpResponse:
         "remedy": error.reason.remedy,
     }
     return func.HttpResponse(msgspec.json.encode(body), status_code=status, mimetype="application/problem+json")
+
+
+def switch_of(params: dict[str, str], name: str) -> bool:
+    """Return a yes-or-no parameter; no when it is absent. Anything but true and false is refused: who mistypes a dry
+    run must not get a real one.
+    """
+    if unknown := sorted(set(params) - {name, "code"}):
+        raise Refusal(Reason.BAD_REQUEST, f"unknown parameter {unknown[0][:50]!r}; there is {name}")
+    written = params.get(name, "false").lower()
+    if written not in {"true", "false"}:
+        raise Refusal(Reason.BAD_REQUEST, f"{name} is true or false, not {written[:50]!r}")
+    return written == "true"
 
 
 def _status(error: AppError) -> int:

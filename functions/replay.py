@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from functions.answers import answer, problem
+from functions.answers import answer, problem, switch_of
 from shared.bootstrap import app
 from shared.domain.work import Source
 from shared.errors import AppError
@@ -17,8 +17,8 @@ blueprint = func.Blueprint()
 async def replay(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 202 with what each event led to; `?dryRun=true` puts nothing on the queue and answers 200."""
     running = app()
-    dry_run = req.params.get("dryRun", "").lower() == "true"
     try:
+        dry_run = switch_of(dict(req.params), "dryRun")
         taken = await take(running.context, req.get_body(), Source.REPLAY, running.new_id, dry_run=dry_run)
     except AppError as error:
         return problem(error)

@@ -144,7 +144,7 @@ def _key(world: World, vault: str, entry: Json) -> Key:
         vault=vault.lower(),
         name=str(entry["name"]),
         kty=str(entry.get("kty") or "RSA"),
-        bits=int(entry.get("size") or 3072),
+        bits=int(entry.get("size") or (256 if str(entry.get("kty", "")).startswith("EC") else 3072)),
         managed=bool(entry.get("managed")),
         rotation_policy=entry.get("rotationPolicy"),
         versions=sorted(versions, key=lambda one: one.created),

@@ -7,7 +7,7 @@ from shlex import quote
 
 from sandbox.host.keys import Keys
 from sandbox.https.authority import TrustFiles
-from sandbox.identity import identity_header
+from sandbox.identity import operator_header
 from sandbox.world import World
 
 
@@ -23,7 +23,8 @@ def exports(world: World, port: int, trust: TrustFiles, folder: Path, app: tuple
         "SSL_CERT_FILE": str(trust.bundle),
         "REQUESTS_CA_BUNDLE": str(trust.bundle),
         "IDENTITY_ENDPOINT": f"{proxy}/msi/token",
-        "IDENTITY_HEADER": identity_header(world),
+        # Not the app's own identity: what a person changes must not look like the app's own write coming back.
+        "IDENTITY_HEADER": operator_header(world),
         "AZURE_CONFIG_DIR": str((folder / "azure").resolve()),
         "AZURE_CORE_COLLECT_TELEMETRY": "false",
         "AZURE_TENANT_ID": world.tenant_id,

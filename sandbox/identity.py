@@ -16,6 +16,7 @@ from sandbox.wire import Answer, Call, Json, Refused
 from sandbox.world import World
 
 LIFETIME = 3600  # seconds
+OPERATOR_CLIENT_ID = "77777777-7777-4777-8777-777777777777"  # who works at a terminal
 TOKEN_PARTS = 3
 
 
@@ -44,12 +45,14 @@ def answer(world: World, call: Call) -> Answer:
 
 def managed_identity(world: World, call: Call) -> Answer:
     """Answer as App Service's IDENTITY_ENDPOINT does: 200 with a token for `resource`, 400 or 401 with a message."""
-    if call.headers.get("x-identity-header", "") != identity_header(world):
+    header = call.headers.get("x-identity-header", "")
+    if header not in {identity_header(world), operator_header(world)}:
         return Answer.of({"statusCode": 401, "message": "The X-IDENTITY-HEADER is missing or wrong."}, 401)
     resource = call.query.get("resource", "")
     if not resource:
         return Answer.of({"statusCode": 400, "message": "The parameter resource is missing."}, 400)
-    client_id = call.query.get("client_id") or world.app_client_id
+    own = world.app_client_id if header == identity_header(world) else OPERATOR_CLIENT_ID
+    client_id = call.query.get("client_id") or own
     token, expires = issue(world, client_id, resource)
     return Answer.of(
         {
@@ -60,6 +63,11 @@ def managed_identity(world: World, call: Call) -> Answer:
             "client_id": client_id,
         }
     )
+
+
+def operator_header(world: World) -> str:
+    """Return the header with which a person at a terminal asks: the same endpoint, but another hand than the app's."""
+    return f"{identity_header(world)}-operator"
 
 
 def identity_header(world: World) -> str:

@@ -34,7 +34,7 @@ class Key:
     vault: str  # the vault's name, lower case
     name: str  # as written at creation; looked up case-insensitively
     kty: str = "RSA"
-    bits: int = 3072
+    bits: int = 3072  # of an RSA key; of an EC key 256, 384 or 521
     managed: bool = False  # True: backs a certificate
     rotation_policy: dict[str, Any] | None = None
     versions: list[KeyVersion] = field(default_factory=list)
@@ -51,7 +51,9 @@ class Key:
 
     def bits_of(self, version: KeyVersion) -> int:
         """Return a version's size in bits: versions of one key may differ."""
-        return version.bits or self.bits
+        bits = version.bits or self.bits
+        is_curve = self.kty_of(version).startswith("EC")
+        return 256 if is_curve and bits not in {256, 384, 521} else bits
 
     def find(self, version: str) -> KeyVersion | None:
         """Return the version of that name (any case), or None."""

@@ -15,6 +15,7 @@ from sandbox.console import Console
 from sandbox.exports import exports
 from sandbox.https import Authority, Face
 from sandbox.https.authority import TrustFiles
+from sandbox.identity import identity_header
 from sandbox.postman import Postman
 from sandbox.stage import Stage
 from sandbox.wire import Answer, Call, Json, Refused
@@ -74,9 +75,9 @@ class Sandbox:
         self._trust = self._authority.write(self._folder)
         if self.plan.app is not None:
             app = AppProcess(self.plan.app, self._folder / "app.log")
-            await app.start(
-                self.plan.app_port, {**self.exports(), **self.plan.settings}, self.stage.clock.offset.total_seconds()
-            )
+            mine = {"IDENTITY_HEADER": identity_header(self.stage.world)}
+            environment = {**self.exports(), **mine, **self.plan.settings}
+            await app.start(self.plan.app_port, environment, self.stage.clock.offset.total_seconds())
             self.app = app
             self.stage.app_runs(await app.event_functions())
         self.stage.start()

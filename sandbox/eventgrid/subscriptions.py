@@ -56,11 +56,16 @@ class Subscription:
             active=endpoint.lower().startswith(FUNCTION),
         )
 
+    @property
+    def _is_wide(self) -> bool:
+        """A resource group or a subscription: its topic tells of the resources in it; a vault's tells of its keys."""
+        return "/providers/" not in self.source
+
     def wants(self, event: Event) -> bool:
         """Return whether the event's topic, or the resource it is about, is at or below the source and filters pass."""
         subject = event.subject.lower()
         return (
-            (_below(event.topic.lower(), self.source) or _below(subject, self.source))
+            (_below(event.topic.lower(), self.source) or (self._is_wide and _below(subject, self.source)))
             and (not self.types or event.type.lower() in self.types)
             and subject.startswith(self.begins)
             and subject.endswith(self.ends)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 from functools import partial
@@ -14,8 +15,10 @@ from aiohttp import web
 from sandbox.cloud import Cloud
 from sandbox.https.authority import Authority
 from sandbox.https.door import FrontDoor, Tunnel
-from sandbox.wire import Answer, Call, Unreachable
+from sandbox.wire import Answer, Call, Refused, Unreachable
 from sandbox.world import Logged
+
+logger = logging.getLogger("sandbox.https")
 
 PlainHandler = Callable[[Call], Awaitable[Answer]]
 HTTPS_PORT = "443"
@@ -86,6 +89,9 @@ class Face:
             answer = cloud.answer(call)
         except Unreachable:
             return _hang_up(request)
+        except Exception:
+            logger.exception("the sandbox failed at %s %s", call.method, call.url)
+            answer = Refused(500, "InternalServerError", "The sandbox has a bug; its log says more.").answer()
         return await _respond(answer, cloud)
 
     async def _answer_plain(self, request: web.BaseRequest) -> web.StreamResponse:

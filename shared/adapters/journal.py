@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.adapters.connection import Connection
 from shared.adapters.translate import translated
-from shared.domain.report import Answered, Converged, Expanded, Paced, Report, Stopped, Waiting, as_json
+from shared.domain.reasons import Blocked, Wait
+from shared.domain.report import (
+    Answered,
+    Converged,
+    Expanded,
+    Paced,
+    Report,
+    Rotated,
+    Stopped,
+    Waiting,
+    Write,
+    as_json,
+)
 
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
@@ -37,7 +49,8 @@ class LogSink:
         """Log the report; what is stopped as a warning, what was not even looked at only for the curious."""
         outcome = report.outcome
         level = logging.WARNING if isinstance(outcome, Stopped) else logging.INFO
-        if isinstance(outcome, Answered | Paced):
+        idle = isinstance(outcome, Expanded) and not outcome.put and not outcome.more
+        if idle or isinstance(outcome, Answered | Paced):
             level = logging.DEBUG
         target = report.address.url if report.address else type(report.item).__name__
         _LOG.log(level, "%s %s%s", type(outcome).__name__.lower(), target, _tail(report))
@@ -45,16 +58,28 @@ class LogSink:
 
 def _tail(report: Report) -> str:
     outcome = report.outcome
-    moved = "".join(f" {one.slot}: {one.before.version} -> {one.after.version}" for one in report.wrote)
+    moved = "".join(_move(one) for one in report.wrote)
     if isinstance(outcome, Converged):
         return f" ({outcome.certainty.value}){moved}"
     if isinstance(outcome, Waiting):
-        return f" {outcome.wait.reason.value} until {outcome.wait.again_at.isoformat()}{moved}"
+        told = _why(outcome.wait) + "".join(_why(one) for one in outcome.blocked)
+        return f"{told} until {outcome.wait.again_at.isoformat()}{moved}"
     if isinstance(outcome, Stopped):
-        return "".join(f" {one.reason.value} [{one.detail}] {one.reason.remedy}" for one in outcome.blocked) + moved
+        return "".join(f"{_why(one)} {one.reason.remedy}" for one in outcome.blocked) + moved
+    if isinstance(outcome, Rotated):
+        return f" {outcome.key.url} has the new version {outcome.version}"
     if isinstance(outcome, Expanded):
         return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}"
     return moved
+
+
+def _why(one: Wait | Blocked) -> str:
+    return f" {one.reason.value} [{one.detail}]" if one.detail else f" {one.reason.value}"
+
+
+def _move(one: Write) -> str:
+    sure = "" if one.accepted else " (sent, the answer got lost)"
+    return f" {one.slot}: {one.before.version} -> {one.after.version}{sure}"
 
 
 class TopicSink:

@@ -57,7 +57,7 @@ class Skip(Enum):
     NOT_A_KEY = "about a secret or a certificate"
     NO_NAME = "it names no key, vault or resource"
     TOPIC_MISMATCH = "its topic is not the vault that it names"
-    NO_SERVICE = "a resource of a type that holds no key"
+    NO_SERVICE = "a resource of a type that the app does not know, or that holds no key"
     OWN_WRITE = "our own write coming back"
     UNREADABLE = "no event, or one without a type"
     WIDE_GRANT = "a role assignment above a vault; the sweep looks at what it changes"

@@ -222,5 +222,8 @@ def latest_usable(history: KeyHistory, rules: KeyRules, now: datetime) -> KeyVer
     if latest.material is None:
         return NeedMaterial(latest.version)
     if not rules.accept(latest.material):
-        return Blocked(Reason.LATEST_UNUSABLE, detail=f"version {latest.version} is of a type the service refuses")
+        return Blocked(
+            Reason.LATEST_UNUSABLE,
+            detail=f"version {latest.version} is of a type, of a size or with operations that the service refuses",
+        )
     return latest

@@ -8,7 +8,7 @@ from enum import Enum
 import msgspec
 from msgspec import Struct
 
-from shared.domain.keys import KeyRef
+from shared.domain.keys import KeyId, KeyRef
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Address, Change
 from shared.domain.work import WorkItem
@@ -76,16 +76,24 @@ class Expanded(Struct, frozen=True, tag="expanded"):
     more: bool
 
 
-Outcome = Converged | Waiting | Stopped | Gone | Answered | Paced | Expanded
+class Rotated(Struct, frozen=True, tag="rotated"):
+    """A new version of a key was made, and its users are going to be looked at."""
+
+    key: KeyId
+    version: str
+
+
+Outcome = Rotated | Converged | Waiting | Stopped | Gone | Answered | Paced | Expanded
 
 
 class Write(Struct, frozen=True):
-    """A change that was sent and accepted: which slot, from which key version to which."""
+    """A change that was sent: which slot, from which key version to which. Not accepted: its answer got lost."""
 
     at: datetime
     slot: str
     before: KeyRef
     after: KeyRef
+    accepted: bool = True
 
 
 class Report(Struct, frozen=True):

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.keys import KeyRef
 from shared.domain.plan import Facts, SetKeys, Step, certainty, plan
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.report import Answered, Converged, Gone, InUse, Outcome, Paced, Report, Stopped, Waiting, Write
@@ -67,8 +68,13 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
 
 
 async def _come_back(context: Context, item: CheckResource, outcome: Waiting, progress: _Progress) -> None:
-    """Put the look that follows. Who was throttled takes a slot again; the rest come back at their own time."""
+    """Put the look that follows, unless this one came out of turn and another waits for the same already.
+
+    Who was throttled takes a slot again; the rest come back at their own time.
+    """
     now, wait = context.ports.clock.now(), outcome.wait
+    if item.waited is None and context.recent.is_queued(item.address, wait.reason, now):
+        return
     off = wait.reason is Reason.WRITES_OFF
     successor = replace(
         item,
@@ -78,6 +84,7 @@ async def _come_back(context: Context, item: CheckResource, outcome: Waiting, pr
         paced=wait.reason is not Reason.THROTTLED and not off,
     )
     await context.ports.queue.put(successor, visible_at=wait.again_at)
+    context.recent.note_queued(item.address, wait.reason, wait.again_at)
     if wait.reason not in _NOT_SOONER:
         return
     if progress.as_of is not None:
@@ -169,7 +176,7 @@ async def _not_now(context: Context, item: CheckResource, step: SetKeys, progres
     A resource that does not show a change that Azure accepted shows it later; sending it again changes nothing.
     """
     now = context.ports.clock.now()
-    accepted = {(write.slot, write.after) for write in progress.wrote}
+    accepted = {(write.slot, write.after) for write in progress.wrote if write.accepted}
     if any((change.slot, change.to) in accepted for change in step.changes):
         return wait_or_give_up(Blocked(Reason.NOT_YET_IN_EFFECT), waited=item.waited, now=now)
     return None if await context.ports.switch.is_on() else _switched_off(context, item)
@@ -182,15 +189,26 @@ async def _apply(context: Context, facts: Facts, step: SetKeys, progress: _Progr
         async with _refusals_told(context, facts.address):
             for request in facts.service.write(facts.body, step.changes):
                 await context.ports.resources.send(request)
+    except TryLater as error:
+        if error.reason is not Reason.SERVICE_UNAVAILABLE:
+            raise  # Azure said no, so nothing happened
+        _note_sent(context, step, before, progress, accepted=False)
+        raise
     except NotThere as error:
         if await see(context, facts.service, facts.address) is not None:
             # The resource is there, so something it refers to is not.
             raise Refusal(Reason.REFUSED, error.detail) from error
         return  # the next look says that it is gone
     finally:  # whatever came of it, bodies that were read until now are void
-        at = context.ports.clock.now()
-        context.recent.note_written(facts.address, at)
-    progress.wrote += tuple(Write(at, change.slot, before[change.slot], change.to) for change in step.changes)
+        context.recent.note_written(facts.address, context.ports.clock.now())
+    _note_sent(context, step, before, progress, accepted=True)
+
+
+def _note_sent(
+    context: Context, step: SetKeys, before: dict[str, KeyRef], progress: _Progress, *, accepted: bool
+) -> None:
+    at = context.ports.clock.now()
+    progress.wrote += tuple(Write(at, one.slot, before[one.slot], one.to, accepted) for one in step.changes)
 
 
 @asynccontextmanager

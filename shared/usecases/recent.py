@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyId, KeyRef
+from shared.domain.reasons import Reason
 from shared.domain.resource import Address, KeyUse
 
 CHILDREN_FOR = timedelta(minutes=2)
@@ -78,6 +79,7 @@ class Recent:
         self._converged: _Bounded[datetime] = _Bounded(capacity)
         self._watched: _Bounded[_Watched] = _Bounded(capacity)
         self._written: _Bounded[datetime] = _Bounded(capacity)
+        self._queued: _Bounded[tuple[Reason, datetime]] = _Bounded(capacity)
         self._lists: _Bounded[_Listed] = _Bounded(capacity // 10)
         self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
         self._turns: dict[str, _Turn] = {}
@@ -95,6 +97,15 @@ class Recent:
         watched = self._watched.get(address.folded)
         if watched is not None:
             self._watched.set(address.folded, replace(watched, noted_at=now, until=until))
+
+    def note_queued(self, address: Address, reason: Reason, until: datetime) -> None:
+        """Remember that a look at this resource, waiting for this reason, is on the queue for that time."""
+        self._queued.set(address.folded, (reason, until))
+
+    def is_queued(self, address: Address, reason: Reason, now: datetime) -> bool:
+        """Return whether such a look is on the queue and still to come: a second one would only do it all twice."""
+        queued = self._queued.get(address.folded)
+        return queued is not None and queued[0] is reason and now < queued[1]
 
     def forget(self, address: Address) -> None:
         """Forget what was concluded about a resource: it is not where it should be."""

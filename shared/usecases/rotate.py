@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.keys import KeyHistory
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
-from shared.domain.report import Expanded, Outcome, Report, Stopped, Waiting
+from shared.domain.report import Outcome, Report, Rotated, Stopped, Waiting
 from shared.domain.work import CheckKey, RotateKey
 from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.context import Context
@@ -48,14 +48,17 @@ async def _rotate(context: Context, item: RotateKey) -> Outcome:
     now = ports.clock.now()
     history = await ports.keys.history(item.key, not_older_than=now)
     held = _held_back(history, item)
+    made: Outcome
     if held is not None and held.reason is Reason.KEY_BACKS_CERTIFICATE:
         return Stopped((held,))
     if held is None:
         if not await ports.switch.is_on():
             return _ended(wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=now))
-        held = await _make(context, item, history)
+        made = await _make(context, item, history)
+    else:
+        made = Stopped((held,))
     await ports.queue.put(CheckKey(item.key, item.cause, ports.clock.now()))
-    return Expanded(1, 1, more=False) if held is None else Stopped((held,))
+    return made
 
 
 async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
@@ -65,14 +68,14 @@ async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
     return _held_back(await context.ports.keys.history(item.key, not_older_than=context.ports.clock.now()), item)
 
 
-async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Blocked | None:
+async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Rotated | Stopped:
     try:
-        await context.ports.keys.new_version(item.key, if_latest_is=history.latest)
+        version = await context.ports.keys.new_version(item.key, if_latest_is=history.latest)
     except Refusal as refusal:
         if refusal.reason is not Reason.KEY_MOVED_ON:
             raise
-        return Blocked(refusal.reason, detail=refusal.detail)
-    return None
+        return Stopped((Blocked(refusal.reason, detail=refusal.detail),))
+    return Rotated(item.key, version)
 
 
 def _held_back(history: KeyHistory, item: RotateKey) -> Blocked | None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared.domain.keys import BadKeyUrl, KeyRef, parse_key_url
+from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, address_of
 from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, RotateKey, Sweep, WorkItem
@@ -64,6 +64,8 @@ def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
 
 def rotate_item(wish: RotateWish, cause: Cause, now: datetime) -> RotateKey:
     """Return the work a wish to rotate asks for. Raises Refusal (BAD_REQUEST)."""
+    if wish.if_latest_is and not is_key_name(wish.if_latest_is):
+        raise Refusal(Reason.BAD_REQUEST, "ifLatestIs is no key version")
     return RotateKey(_key(wish.key).key, cause, now, wish.if_latest_is.lower())
 
 

@@ -61,6 +61,16 @@ def test_each_event_gets_its_own_answer() -> None:
     with_app(estate(BEHIND), story)
 
 
+@pytest.mark.parametrize("query", ["dryRun=1", "dryRun=yes", "dry_run=true"])
+def test_a_mistyped_dry_run_is_refused_and_puts_nothing(query: str) -> None:
+    async def story(app: WholeApp) -> None:
+        reply = await app.post(f"replay?{query}", [key_event()])
+        assert reply.is_problem(400, "bad_request")
+        assert app.queued() == 0
+
+    with_app(estate(account("st1")), story)
+
+
 def test_a_dry_run_tells_the_same_and_puts_nothing() -> None:
     async def story(app: WholeApp) -> None:
         reply = await app.post("replay?dryRun=true", [key_event(), event("Contoso.Other", {})])

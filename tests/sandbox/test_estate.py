@@ -222,3 +222,14 @@ def test_a_wrong_entry_is_named(change: Json, message: str) -> None:
         return
     with pytest.raises(EstateError, match=message):
         _build(described)
+
+
+def test_a_curve_needs_no_size() -> None:
+    versions = [{"version": "a" * 32, "created": "2026-01-01T00:00:00Z"}]
+    keys = {"kv": [{"name": "ec", "kty": "EC", "versions": versions}]}
+    found = build_world(
+        {"subscriptions": [{"subscriptionId": "s"}], "keys": keys}, clock=ManualClock(datetime(2026, 5, 1, tzinfo=UTC))
+    )
+    key = found.keyring.get("kv", "ec")
+    assert key is not None
+    assert key.bits_of(key.latest) == 256

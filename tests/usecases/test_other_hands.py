@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.wire import Answer, Call
+from sandbox.wire import Answer, Call, Unreachable
 from sandbox.world import Hooks
 from shared.domain.keys import KeyId
 from shared.domain.reasons import Reason
@@ -236,6 +236,55 @@ def test_while_writing_is_off_sweeps_add_no_work_and_nothing_is_read_for_nothing
         assert len(azure.waiting()) == 3
 
     on_azure(estate(*ones), story)
+
+
+def test_looks_out_of_turn_at_one_that_waits_add_no_second_chain_of_looks() -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        for _ in range(5):
+            await azure.check(one)
+            await asyncio.sleep(1)
+        assert len(azure.waiting()) == 1
+        before = len(azure.calls("write"))
+        await azure.drain(until=timedelta(minutes=2))
+        assert len(azure.calls("write")) == before + 1
+
+    on_azure(estate(one, denied=("st1",)), story)
+
+
+def test_a_rotation_is_told_with_the_version_it_made() -> None:
+    async def story(azure: Azure) -> None:
+        await azure.put(RotateKey(KEY, Cause("c", Source.HTTP), azure.time.now()))
+        await azure.drain()
+        key = azure.world.keyring.get("kv-main", "cmk")
+        assert key is not None
+        told = [event["data"]["outcome"] for event in azure.outcomes() if event["type"].endswith("Rotated")]
+        assert [one["version"] for one in told] == [key.latest.version]
+
+    on_azure(estate(account("st1", MID)), story)
+
+
+def test_a_write_whose_answer_got_lost_is_told_as_sent() -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        lost = {"left": 1}
+
+        def lose(call: Call, answer: Answer) -> Answer:
+            if call.method == "PATCH" and lost["left"]:
+                lost["left"] -= 1
+                raise Unreachable("the answer got lost")
+            return answer
+
+        azure.world.hooks = Hooks(after=lose)
+        (report,) = await azure.check(one)
+        assert [(write.after.version, write.accepted) for write in report.wrote] == [(MID, False)]
+        await azure.drain(until=timedelta(minutes=2))
+        assert isinstance(azure.reports[-1].outcome, Converged)
+        assert len(azure.calls("write")) == 1
+
+    on_azure(estate(one), story)
 
 
 def test_a_version_that_is_to_become_valid_is_come_back_for_once() -> None:
