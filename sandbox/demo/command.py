@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import sys
 from dataclasses import asdict
@@ -59,23 +60,37 @@ async def _shown(arguments: argparse.Namespace) -> Result:
         nonlocal told
         told = plain(console, story, told)
 
-    if not console.is_terminal:
-        story = Story(arguments.resources, arguments.seed, watch_plainly, arguments.app)
-        result = await story.run()
-        console.print(picture(story))
-    else:
+    if console.is_terminal and not arguments.svg:
         with Live(console=console, refresh_per_second=4) as live:
             story = Story(arguments.resources, arguments.seed, lambda one: live.update(picture(one)), arguments.app)
             result = await story.run()
+    else:
+        drawing = Drawing(arguments.svg) if arguments.svg else None
+        watch = drawing.watch if drawing else watch_plainly
+        story = Story(arguments.resources, arguments.seed, watch, arguments.app)
+        result = await story.run()
+        if drawing:
+            drawing.finish(story, result)
+        console.print(picture(story))
     console.print(summary(story, result))
-    if arguments.svg:
-        _draw(story, result, arguments.svg)
     return result
 
 
-def _draw(story: Story, result: Result, path: Path) -> None:
-    with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
-        paper = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True)
-        paper.print(picture(story))
-        paper.print(summary(story, result))
-        paper.save_svg(str(path), title="make demo")
+class Drawing:
+    """An SVG of the demo: one picture from its middle, and the summary."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._paper = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+        self._drawn = False
+
+    def watch(self, story: Story) -> None:
+        """Draw the picture once, when half of the users are verified."""
+        if not self._drawn and story.ledger.standings()["verified"] * 2 >= len(story.ledger.users):
+            self._paper.print(picture(story))
+            self._drawn = True
+
+    def finish(self, story: Story, result: Result) -> None:
+        """Write the file."""
+        self._paper.print(summary(story, result))
+        self._paper.save_svg(str(self._path), title="make demo")

@@ -16,10 +16,10 @@ from sandbox.demo.story import Result, Story
 COLOURS = {"verified": "green", "behind": "yellow", "waiting": "cyan", "blocked": "red", "unheard": "grey42"}
 WORDS = {
     "verified": "verified in effect",
-    "behind": "moved, newer version out",
-    "waiting": "waiting for their own look",
+    "behind": "moved, a newer one is out",
+    "waiting": "will look for itself",
     "blocked": "blocked",
-    "unheard": "on the old version",
+    "unheard": "old version",
 }
 _WIDTH = 34
 _LINES = 9
