@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import azure.functions as func
 import msgspec
 
-from shared.bootstrap import App
+from shared.bootstrap import App, app
 from shared.domain.reasons import Reason
-from shared.domain.work import Cause, Source
+from shared.domain.work import Cause, Source, WorkItem
 from shared.errors import AppError, NotThere, Refusal, TryLater
+from shared.usecases.wishes import ConvergeWish, RotateWish, put_or_plan, read_wish
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-def cause_of(req: func.HttpRequest, app: App) -> Cause:
+def cause_of(req: func.HttpRequest, running: App) -> Cause:
     """Return the cause of a request: the caller's own correlation id if it sent a plain one."""
     sent = req.headers.get("x-ms-client-request-id", "")
-    return Cause(sent if _PLAIN_ID.fullmatch(sent) else app.new_id(), Source.HTTP)
+    return Cause(sent if _PLAIN_ID.fullmatch(sent) else running.new_id(), Source.HTTP)
 
 
 def answer(payload: Any, status: int = 200) -> func.HttpResponse:
@@ -59,3 +62,19 @@ def _status(error: AppError) -> int:
     if isinstance(error, NotThere):
         return 404
     return 503 if isinstance(error, TryLater) else 422
+
+
+async def grant(
+    req: func.HttpRequest,
+    form: type[ConvergeWish | RotateWish],
+    item_of: Callable[[Any, Cause, datetime], WorkItem],
+) -> func.HttpResponse:
+    """Answer 202 with what was put on the queue, 200 with the plan of a dry run, or the problem."""
+    running = app()
+    try:
+        wish = read_wish(req.get_body(), form)
+        item = item_of(wish, cause_of(req, running), running.context.ports.clock.now())
+        told = await put_or_plan(running.context, item, dry_run=wish.dry_run)
+    except AppError as error:
+        return problem(error)
+    return answer(told, 200 if wish.dry_run else 202)

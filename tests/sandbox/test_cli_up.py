@@ -104,7 +104,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     values = {"MINE": "yes", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
     (app / "local.settings.json").write_text(json.dumps({"Values": values}))
     command = _command(folder, "--port", "0", "--app", str(app), "--app-port", "0")
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:  # noqa: S603  our own
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("READY "), (folder / "made" / "app.log").read_text()
@@ -154,7 +154,7 @@ def test_console_says_what_is_wrong(running: Running, capsys: pytest.CaptureFixt
 
 def _fails(folder: Path, *more: str) -> str:
     command = _command(folder, *more)
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=50, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=50, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr.split("the app")[0]
     return done.stderr
@@ -180,7 +180,7 @@ def test_the_app_ends_with_the_sandbox_even_when_that_is_killed(tmp_path: Path) 
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     (tmp_path / "function_app.py").write_text(APP)
     command = _command(tmp_path, "--port", "0", "--app", str(tmp_path), "--app-port", "0")
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:  # noqa: S603  our own
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline().removeprefix("READY "))
         os.kill(process.pid, signal.SIGKILL)
