@@ -17,7 +17,7 @@ from sandbox.demo import command as demo
 from sandbox.exports import as_shell
 from sandbox.up import APP_PORT, PORT
 
-_VERBS = "state, reset, estate, clock, calls, counts, faults, resource, outcomes, deliveries, deadletters, events"
+_VERBS = "state, reset, estate, clock, calls, counts, faults, resource, keys, outcomes, deliveries, deadletters, events"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

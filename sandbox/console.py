@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from sandbox.eventgrid import topics
 from sandbox.eventgrid.subscriptions import of_type
 from sandbox.https import LOOPBACK
+from sandbox.keyring import Key
 from sandbox.stage import Stage
 from sandbox.wire import Answer, Call, Json, Refused
 
@@ -42,6 +43,7 @@ class Console:
             ("PUT", "faults"): self._put_faults,
             ("DELETE", "faults"): self._no_faults,
             ("GET", "resource"): self._resource,
+            ("GET", "keys"): self._keys,
             ("GET", "outcomes"): self._outcomes,
             ("GET", "deliveries"): self._deliveries,
             ("POST", "deliveries"): self._script,
@@ -76,6 +78,10 @@ class Console:
         if body is None:
             raise Refused(404, "ResourceNotFound", f"No resource {call.query.get('id', '')!r}.")
         return body
+
+    async def _keys(self, call: Call) -> Json:
+        """Show a vault's keys as they are kept, deleted ones too: each with its versions, the latest last."""
+        return {"value": [_key(one) for one in self._stage.world.keyring.of(call.query.get("vault", ""))]}
 
     async def _outcomes(self, call: Call) -> Json:
         world = self._stage.world
@@ -198,6 +204,21 @@ class Console:
         headers = {"Content-Type": "application/json", "aeg-event-type": "Notification", **asked.get("headers", {})}
         status = await self._stage.deliver(str(asked["to"]), headers, body.encode())
         return {"status": status}
+
+
+def _key(key: Key) -> Json:
+    versions = [
+        {
+            "version": one.version,
+            "created": one.created.isoformat(),
+            "enabled": one.enabled,
+            "expires": one.expires.isoformat() if one.expires else None,
+            "operations": list(one.operations),
+            "tags": one.tags,
+        }
+        for one in key.versions
+    ]
+    return {"name": key.name, "kty": key.kty, "deleted": key.deleted is not None, "versions": versions}
 
 
 def _check_caller(call: Call) -> None:

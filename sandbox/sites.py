@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox import arm, identity, queues, vault
+from sandbox import arm, directory, identity, queues, vault
 from sandbox.cloud import Site
 from sandbox.eventgrid import topics
 
@@ -10,6 +10,7 @@ SITES = (
     Site(("management.azure.com",), arm.answer, arm.kind),
     Site((".vault.azure.net",), vault.answer, lambda _call: "vault"),
     Site(("login.microsoftonline.com", "login.windows.net"), identity.answer, lambda _call: "identity"),
+    Site(("graph.microsoft.com",), directory.answer, lambda _call: "directory"),
     Site((".queue.core.windows.net",), queues.answer, lambda _call: "queue"),
     Site((".eventgrid.azure.net",), topics.answer, lambda _call: "topic"),
 )

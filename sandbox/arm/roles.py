@@ -9,7 +9,7 @@ from typing import Final
 from sandbox.arm import generic
 from sandbox.arm.paging import page
 from sandbox.arm.request import Request
-from sandbox.arm.store import require_place, save, stamp
+from sandbox.arm.store import drop, require_place, save, stamp
 from sandbox.wire import Answer, Json, Refused
 from sandbox.world import World
 
@@ -101,6 +101,13 @@ def list_(world: World, request: Request) -> Answer:
         and (principal is None or str(body["properties"]["principalId"]).lower() == principal[1].lower())
     )
     return page(request.call, found)
+
+
+def delete(world: World, request: Request) -> Answer:
+    """DELETE of an assignment: 200 with what it was (az reads it), or 204 when there was nothing."""
+    require_place(world, request.target)
+    body = drop(world, request.target.id)
+    return Answer.of(body) if body is not None else Answer(204)
 
 
 def list_definitions(_world: World, request: Request) -> Answer:

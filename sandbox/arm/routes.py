@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox.arm import containers, generic, roles, scopes, softdelete, storage, vaultkeys, vaults
+from sandbox.arm import containers, generic, roles, scopes, services, softdelete, storage, tags, vaultkeys, vaults
 from sandbox.arm import target as known
 from sandbox.arm.request import Operation, Request
 from sandbox.wire import Answer, Refused
@@ -59,14 +59,23 @@ _TABLE: Final = {
     known.PROVIDERS: _reading(
         containers.get_provider,
         containers.list_providers,
-        {"register": containers.get_provider, "checknameavailability": containers.check_name},
+        {
+            "register": containers.get_provider,
+            "checknameavailability": containers.check_name,
+            "checkmhsmnameavailability": containers.check_name,
+        },
     ),
+    "Microsoft.Resources/tags": Rules(tags.get, not_here, tags.put, tags.patch, tags.delete),
     "Microsoft.Storage/storageAccounts": Rules(
         put=storage.put, patch=storage.patch, actions={"listkeys": storage.list_keys}
     ),
     "Microsoft.Storage/storageAccounts/encryptionScopes": Rules(
         list=scopes.list_, put=scopes.put, patch=scopes.patch, delete=scopes.delete
     ),
+    **{
+        f"{services.ACCOUNT}/{name}": Rules(services.get, services.list_, services.put, not_allowed, not_allowed)
+        for name in services.NAMES
+    },
     "Microsoft.KeyVault/vaults": Rules(put=vaults.put, patch=vaults.patch, delete=softdelete.delete),
     "Microsoft.KeyVault/vaults/accessPolicies": Rules(
         not_allowed, not_allowed, vaults.put_policies, not_allowed, not_allowed
@@ -75,7 +84,7 @@ _TABLE: Final = {
     "Microsoft.KeyVault/vaults/keys/versions": _reading(vaultkeys.get_version, vaultkeys.list_versions),
     "Microsoft.KeyVault/deletedVaults": _reading(not_here, softdelete.list_),
     "Microsoft.KeyVault/locations/deletedVaults": _reading(softdelete.get, not_here, {"purge": softdelete.purge}),
-    roles.ASSIGNMENTS: Rules(list=roles.list_, put=roles.put, patch=not_allowed),
+    roles.ASSIGNMENTS: Rules(list=roles.list_, put=roles.put, patch=not_allowed, delete=roles.delete),
     roles.DEFINITIONS: Rules(get=roles.get_definition, list=roles.list_definitions),
 }
 _BY_TYPE: Final = {type_.lower(): rules for type_, rules in _TABLE.items()}

@@ -67,11 +67,11 @@ def group_of(id_: str) -> str:
 @lru_cache(maxsize=50_000)
 def parse(path: str) -> Target:
     """Take a decoded path apart. A path that has no meaning for ARM gives a Target with an empty type."""
-    parts = path.strip("/").split("/")
+    parts = [part for part in path.split("/") if part]  # ARM reads "a//b" as "a/b"; az lock and Custodian write it
     lower = [part.lower() for part in parts]
     marks = [at for at, part in enumerate(lower) if part == "providers" and at % 2 == 0]
     if not marks or marks[-1] + 2 >= len(parts):  # nothing behind the namespace: ARM's own paths
-        return _own(path.rstrip("/"), parts, lower)
+        return _own("/" + "/".join(parts), parts, lower)
     at = marks[-1]
     types, names = parts[at + 2 :: 2], parts[at + 3 :: 2]
     single = len(types) == len(names)

@@ -26,9 +26,10 @@ def add(moment: datetime, duration: str, sign: int = 1) -> datetime:
 
 
 def show(host: str, key: Key) -> Json:
-    """Return the key's rotation policy as GET does; without one, what Key Vault does by default."""
+    """Return the key's rotation policy as GET does; without one, what Key Vault does by default, which has no id."""
     default: Json = {"lifetimeActions": [{"trigger": {"timeBeforeExpiry": NEAR}, "action": {"type": "Notify"}}]}
-    return {"id": f"{kid(host, key)}/rotationpolicy", "attributes": {}, **default, **(key.rotation_policy or {})}
+    named = {"id": f"{kid(host, key)}/rotationpolicy"} if key.rotation_policy is not None else {}
+    return {**named, "attributes": {}, **default, **(key.rotation_policy or {})}
 
 
 def put(world: World, key: Key, body: Json) -> None:
