@@ -6,13 +6,14 @@ STAMP := $(VENV)/.installed
 RESOURCES ?= 200
 SEEDS ?= 300
 
-.PHONY: demo test lint types arrows tests soak clients docs python311 bench format clean help
+.PHONY: demo test lint types arrows tests soak mutants clients docs python311 bench format clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a key is rotated in a local Azure and everything that uses it follows (RESOURCES=$(RESOURCES))"
 	@echo "make test    lint, types, import contracts, all tests"
 	@echo "make soak    faults, deaths and other hands, seed by seed (SEEDS=$(SEEDS))"
+	@echo "make mutants takes each safety rule out in turn; the tests must notice"
 	@echo "make clients az and Cloud Custodian against the sandbox, in environments of their own"
 	@echo "make bench   the demo with 2,000 resources, as figures"
 	@echo "make docs    the generated pages and the picture"
@@ -45,6 +46,9 @@ tests: $(STAMP)
 
 soak: $(STAMP)
 	@SOAK_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 2 --dist worksteal tests/soak
+
+mutants: $(STAMP)
+	@$(BIN)/python -m tools.mutants.run
 
 clients: $(STAMP)
 	@$(BIN)/python -m tools.clients.run

@@ -1,0 +1,1 @@
+"""Takes each safety rule out in turn and shows that the tests notice."""

@@ -1,0 +1,171 @@
+"""The safety rules, each with the words in the code that hold it and what is left when they are taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HANDS = "tests/usecases/test_other_hands.py"
+RULES_OF_ROTATION = "tests/usecases/test_rotation_rules.py"
+PLAN = "tests/domain/test_plan.py"
+EVENTS = "tests/domain/test_events.py"
+ODD = "tests/usecases/test_odd_answers.py"
+KEY = "tests/usecases/test_converge_key.py"
+GUARD = "tests/adapters/test_guard.py"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: its sentence, where it stands, and the tests that must notice its absence."""
+
+    sentence: str
+    file: str
+    words: str
+    without: str
+    tests: str
+
+
+_CHECK = "shared/usecases/check_resource.py"
+_ROTATION = "shared/domain/plan/rotation.py"
+_HARD = "shared/domain/plan/hard_rules.py"
+
+RULES = (
+    Rule("nothing goes back to an older version", _ROTATION, "if target_age <= configured_age:", "if False:", PLAN),
+    Rule(
+        "versions of one second are equally new",
+        _ROTATION,
+        "as_new = target_age == configured_age and",
+        "as_new = False and",
+        PLAN,
+    ),
+    Rule("a follower is only watched", _ROTATION, "if use.follows else _move(", "if False else _move(", PLAN),
+    Rule(
+        "a follower's target is what the vault calls latest",
+        _ROTATION,
+        "latest_usable if use.follows else newest_usable",
+        "newest_usable",
+        PLAN,
+    ),
+    Rule("a certificate's key is left alone", _ROTATION, "if history.backs_certificate:", "if False:", PLAN),
+    Rule("a key of another tenant is left alone", _ROTATION, "if use.tenant_is_foreign:", "if False:", PLAN),
+    Rule("what is managed is left to its owner", _HARD, "if owner or address.group_id in", "if False and", PLAN),
+    Rule(
+        "the app's own group is left alone", _HARD, "if address.group_id in facts.own", "if False and facts.own", PLAN
+    ),
+    Rule("the app's own storage is left alone", _HARD, "arm.names[0].lower() in", "not", PLAN),
+    Rule(
+        "an unusable version is never chosen",
+        "shared/domain/keys.py",
+        "if version.state(now) is not State.USABLE:\n            continue",
+        "if False:\n            continue",
+        "tests/domain/test_keys.py",
+    ),
+    Rule(
+        "a version our copy does not know makes us ask again",
+        "shared/usecases/observe.py",
+        "if any(version and history.find(version) is None for version in named):",
+        "if False:",
+        RULES_OF_ROTATION,
+    ),
+    Rule(
+        "after a write the key is read afresh",
+        _CHECK,
+        "keys_as_of, seen = clock.now(), None",
+        "seen = None",
+        RULES_OF_ROTATION,
+    ),
+    Rule("nothing is written on old knowledge", _CHECK, "if clock.now() - progress.as_of <= FRESH:", "if True:", HANDS),
+    Rule(
+        "an accepted change is not sent again",
+        _CHECK,
+        "if any((change.slot, change.to) in accepted for change in step.changes):",
+        "if False:",
+        HANDS,
+    ),
+    Rule(
+        "the switch is asked before every write",
+        _CHECK,
+        "return None if await context.ports.switch.is_on() else _switched_off(context, item)",
+        "return None",
+        RULES_OF_ROTATION,
+    ),
+    Rule(
+        "what waits is looked at again",
+        _CHECK,
+        "await _come_back(context, item, outcome, progress)",
+        "pass",
+        RULES_OF_ROTATION,
+    ),
+    Rule("one look at a time", _CHECK, "async with context.recent.turn(item.address):", "if True:", HANDS),
+    Rule(
+        "an event is answered by nothing older",
+        "shared/usecases/candidates.py",
+        "not_older_than=max(asked_at, fresh_enough(context))",
+        "not_older_than=fresh_enough(context)",
+        HANDS,
+    ),
+    Rule(
+        "a vault must be known",
+        "shared/adapters/vaults.py",
+        "return None if vault_id is None else await self._confirm(host, vault_id)",
+        "return VaultSite(host, vault_id or '')",
+        RULES_OF_ROTATION,
+    ),
+    Rule(
+        "an event must come from the vault it names",
+        "shared/domain/events.py",
+        'if _vault_name(vault_id) != ref.key.host.partition(".")[0]:',
+        "if False:",
+        EVENTS,
+    ),
+    Rule(
+        "the event's vault must be the inventory's",
+        "shared/usecases/expand.py",
+        "if item.vault_id and site.id and",
+        "if False and",
+        RULES_OF_ROTATION,
+    ),
+    Rule(
+        "nothing goes to a foreign host",
+        "shared/adapters/guard.py",
+        'if parts.scheme != "https" or',
+        "if False and",
+        GUARD,
+    ),
+    Rule(
+        "a token goes to nobody but whom it was made for",
+        "shared/adapters/guard.py",
+        "self._tokens.made_for(token) != scope",
+        "False",
+        GUARD,
+    ),
+    Rule(
+        "our own writes coming back are let go",
+        "shared/domain/events.py",
+        "if _writers(event.data) & reader.own_principals:",
+        "if False:",
+        EVENTS,
+    ),
+    Rule("writes are never sent again unseen", "shared/adapters/connection.py", "not in _READS:", "== '':", HANDS),
+    Rule(
+        "a rotation looks and makes under one lock",
+        "shared/adapters/keys.py",
+        "if known.latest != if_latest_is:",
+        "if False:",
+        HANDS,
+    ),
+    Rule("only a clear yes lets the app write", "shared/adapters/switch.py", " in ON", " not in OFF", ODD),
+    Rule(
+        "the next page is asked for",
+        "shared/usecases/expand.py",
+        "await context.ports.queue.put(next_page(item, page.cursor))",
+        "pass",
+        KEY,
+    ),
+    Rule(
+        "the whole encryption object is sent",
+        "shared/services/storage.py",
+        'encryption = replaced(encryption, "keyvaultproperties", properties)',
+        'encryption = {"keySource": "Microsoft.Storage", "keyvaultproperties": properties}',
+        "tests/services",
+    ),
+)
