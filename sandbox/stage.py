@@ -16,7 +16,7 @@ from sandbox.clock import Clock
 from sandbox.cloud import Cloud
 from sandbox.estate import build_world
 from sandbox.eventgrid.delivery import Ask, Post, Pump
-from sandbox.eventgrid.subscriptions import FUNCTION
+from sandbox.eventgrid.subscriptions import FUNCTION, endpoint_of
 from sandbox.faults import Faults
 from sandbox.https import LOOPBACK
 from sandbox.wire import Answer, Call, Json, Refused
@@ -121,7 +121,8 @@ def check_endpoints(estate: Mapping[str, Any]) -> None:
         _check_endpoint(str(one.get("endpoint", "")))
 
 
-def _check_endpoint(endpoint: str) -> None:
+def _check_endpoint(written: str) -> None:
+    endpoint = endpoint_of(written)
     if endpoint.startswith(FUNCTION) and len(endpoint) > len(FUNCTION):
         return
     parts = urlsplit(endpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Subscription:
             raise ValueError(
                 f"event subscription {number}: {missing[0] if missing else 'schema'} is missing or unknown"
             )
-        endpoint = str(row["endpoint"])
+        endpoint = endpoint_of(str(row["endpoint"]))
         return cls(
             name=str(row.get("name") or f"sub-{number}"),
             source=str(row["source"]).lower().rstrip("/"),
@@ -192,6 +193,14 @@ class Subscriptions:
     def waiting(self) -> int:
         """Return how many deliveries wait."""
         return len(self._heap)
+
+
+def endpoint_of(written: str) -> str:
+    """Return an endpoint in the sandbox's own words: a function's resource id, as Azure's own event subscriptions name
+    it (endpointType AzureFunction), becomes azurefunction:NAME.
+    """
+    function = re.fullmatch(r"/subscriptions/.+/sites/[^/]+/functions/([^/]+)/?", written, re.IGNORECASE)
+    return FUNCTION + function.group(1) if function else written
 
 
 def _below(id_: str, source: str) -> bool:

@@ -412,3 +412,10 @@ def test_a_topic_keeps_what_the_real_client_publishes() -> None:
 
     asyncio.run(main())
     assert [event["eventType"] for event in topics.received(world, host)] == ["Cmk.Done"]
+
+
+def test_a_function_may_be_named_by_its_resource_id_as_azure_does() -> None:
+    site = f"{SUBSCRIPTION}/resourceGroups/rg1/providers/Microsoft.Web/sites/cmk-autopilot"
+    row = {"source": VAULT, "endpoint": f"{site}/functions/on_event"}
+    assert Subscription.of(row, 1).endpoint == FUNCTION
+    assert Subscription.of(row, 1).active
