@@ -37,6 +37,9 @@ class Rule:
             raise Refused(400, "InvalidFault", "do.reset is 'before' or 'after' (the effect).")
         if not {"status", "reset", "latency", "headers", "body", "retryAfter"} & set(do):
             raise Refused(400, "InvalidFault", "do needs a status, a reset, a latency, headers or a body.")
+        for name in ("status", "latency"):
+            if name in do and not isinstance(do[name], int | float):
+                raise Refused(400, "InvalidFault", f"do.{name} is a number.")
         try:
             return cls(written, re.compile(str(match.get("path", "")), re.IGNORECASE))
         except re.error as error:
