@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from shared.adapters.switch import OFF, ON
 from shared.domain.plan import Own
 
 _HOST_PATTERN = re.compile(r"[a-z0-9*?.\[\]-]+")
@@ -32,7 +33,6 @@ class Problem(Struct, frozen=True):
     text: str
 
 
-_WORDS = frozenset({"on", "true", "1", "yes", "off", "false", "0", "no"})
 WRITES = "CMK_WRITES"  # on (default) or off; looked up before every write, so it is no part of Settings
 
 
@@ -56,7 +56,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
     uri, connection = _queue(environ, clouds[cloud])
     if not uri and not connection:
         problems.append(Problem("AzureWebJobsStorage", "no storage account for the queue; set __queueServiceUri"))
-    if (writes := environ.get(WRITES, "on").strip().lower()) not in _WORDS:
+    if (writes := environ.get(WRITES, "on").strip().lower()) not in ON | OFF:
         problems.append(Problem(WRITES, f"{writes!r} is neither on nor off, and counts as off"))
     own = _own(environ, uri, connection)
     if environ.get("WEBSITE_SITE_NAME") and not own.resource_groups:

@@ -164,13 +164,13 @@ def test_queues_are_listed_in_pages_and_made_with_a_bearer_token() -> None:
 
 
 def test_without_credentials_nothing_is_told() -> None:
-    answer = _cloud(_world()).answer(Call("GET", f"{ACCOUNT}/work/messages"))
+    answer = _cloud(_world()).answer(Call("GET", f"{ACCOUNT}/jobs/messages"))
     assert answer.status == 401
     assert answer.headers["x-ms-error-code"] == "NoAuthenticationInformation"
 
 
 def test_what_is_left_out_is_answered_501() -> None:
-    call = Call("PUT", f"{ACCOUNT}/work?comp=acl", {"authorization": "SharedKey work:x"})
+    call = Call("PUT", f"{ACCOUNT}/jobs?comp=acl", {"authorization": "SharedKey work:x"})
     answer = _cloud(_world()).answer(call)
     assert (answer.status, answer.headers["x-ms-error-code"]) == (501, "NotInSandbox")
 
@@ -178,13 +178,13 @@ def test_what_is_left_out_is_answered_501() -> None:
 def test_thirty_thousand_messages_take_no_longer_each_than_a_few() -> None:
     world = _world()
     headers = {"authorization": "SharedKey work:x"}
-    queues.answer(world, Call("PUT", f"{ACCOUNT}/work", headers))
+    queues.answer(world, Call("PUT", f"{ACCOUNT}/jobs", headers))
     put = Call(
-        "POST", f"{ACCOUNT}/work/messages", headers, b"<QueueMessage><MessageText>x</MessageText></QueueMessage>"
+        "POST", f"{ACCOUNT}/jobs/messages", headers, b"<QueueMessage><MessageText>x</MessageText></QueueMessage>"
     )
     for _ in range(30_000):
         queues.answer(world, put)
-    get = Call("GET", f"{ACCOUNT}/work/messages?numofmessages=32", headers)
+    get = Call("GET", f"{ACCOUNT}/jobs/messages?numofmessages=32", headers)
     start = time.perf_counter()
     for _ in range(100):
         queues.answer(world, get)

@@ -139,6 +139,25 @@ def estate(
     }
 
 
+def body_of(world: World, resource: dict[str, Any]) -> dict[str, Any]:
+    """Return a resource as it is stored now."""
+    found = world.resources.get(str(resource["id"]))
+    assert found is not None
+    return found
+
+
+def version_in_use(world: World, resource: dict[str, Any]) -> str:
+    """Return the version in effect, from the sandbox's own state."""
+    properties = body_of(world, resource)["properties"]
+    key = properties.get("keyVaultProperties") or properties["encryption"]["keyvaultproperties"]
+    return str(key["currentVersionedKeyIdentifier"]).rsplit("/", 1)[1]
+
+
+def calls_of(world: World, *kinds: str) -> list[str]:
+    """Return the calls of these kinds, as "METHOD url"."""
+    return [f"{one.method} {one.url.partition('?')[0]}" for one in world.log if one.kind in kinds]
+
+
 class Azure:
     """One world, one app, and the queue between them."""
 
@@ -224,19 +243,15 @@ class Azure:
 
     def body(self, resource: dict[str, Any]) -> dict[str, Any]:
         """Return a resource as it is stored now."""
-        found = self.world.resources.get(str(resource["id"]))
-        assert found is not None
-        return found
+        return body_of(self.world, resource)
 
     def in_use(self, resource: dict[str, Any]) -> str:
         """Return the version in effect, from the sandbox's own state."""
-        properties = self.body(resource)["properties"]
-        key = properties.get("keyVaultProperties") or properties["encryption"]["keyvaultproperties"]
-        return str(key["currentVersionedKeyIdentifier"]).rsplit("/", 1)[1]
+        return version_in_use(self.world, resource)
 
     def calls(self, *kinds: str) -> list[str]:
-        """Return the calls of these kinds, as "METHOD path"."""
-        return [f"{one.method} {one.url.split('?')[0]}" for one in self.world.log if one.kind in kinds]
+        """Return the calls of these kinds, as "METHOD url"."""
+        return calls_of(self.world, *kinds)
 
     def outcomes(self) -> list[dict[str, Any]]:
         """Return what the outcome topic received."""

@@ -30,7 +30,7 @@ from sandbox.transport import IDENTITY_ENDPOINT, InProcessTransport
 from sandbox.virtual import VirtualClock, run
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks, World
-from tests.support.azure import QUEUE_URI, START, TOPIC
+from tests.support.azure import QUEUE_URI, START, TOPIC, body_of, calls_of, version_in_use
 from tests.support.watching import Line, Tried, Watched, collecting
 
 T = TypeVar("T")
@@ -217,19 +217,15 @@ class WholeApp:
 
     def body(self, resource: dict[str, Any]) -> dict[str, Any]:
         """Return a resource as it is stored now."""
-        found = self.world.resources.get(str(resource["id"]))
-        assert found is not None
-        return found
+        return body_of(self.world, resource)
 
     def in_use(self, resource: dict[str, Any]) -> str:
         """Return the version in effect, from the sandbox's own state."""
-        properties = self.body(resource)["properties"]
-        key = properties.get("keyVaultProperties") or properties["encryption"]["keyvaultproperties"]
-        return str(key["currentVersionedKeyIdentifier"]).rsplit("/", 1)[1]
+        return version_in_use(self.world, resource)
 
     def calls(self, *kinds: str) -> list[str]:
         """Return the calls of these kinds, as "METHOD url"."""
-        return [f"{one.method} {one.url.partition('?')[0]}" for one in self.world.log if one.kind in kinds]
+        return calls_of(self.world, *kinds)
 
     def outcomes(self) -> list[dict[str, Any]]:
         """Return what the outcome topic received."""
