@@ -6,6 +6,7 @@ import azure.functions as func
 
 from shared.bootstrap import app
 from shared.domain.work import Cause, Source, Sweep
+from shared.usecases.sweeping import SLICES
 
 blueprint = func.Blueprint()
 
@@ -15,5 +16,6 @@ async def sweep(timer: func.TimerRequest) -> None:
     """Put one sweep item, every six hours and not on the hour, when everybody else does."""
     del timer
     running = app()
-    item = Sweep(Cause(running.new_id(), Source.TIMER), running.context.ports.clock.now())
+    now = running.context.ports.clock.now()
+    item = Sweep(Cause(running.new_id(), Source.TIMER), now, slice=now.hour * SLICES // 24)
     await running.context.ports.queue.put(item)

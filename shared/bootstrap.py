@@ -12,6 +12,7 @@ from functools import cache
 from msgspec import Struct
 
 from shared import settings as settings_module
+from shared.adapters.arm import Arm
 from shared.adapters.clouds import CLOUDS
 from shared.adapters.connection import (
     Connection,
@@ -24,9 +25,13 @@ from shared.adapters.connection import (
 from shared.adapters.journal import Journals, LogSink, Sink, TopicSink
 from shared.adapters.keys import VaultKeys
 from shared.adapters.myself import TokenClaims
+from shared.adapters.policy_file import WatchedPolicy, from_file
 from shared.adapters.resource_graph import ResourceGraph
+from shared.adapters.resources import RoutedResources
+from shared.adapters.search_objects import SearchObjects
 from shared.adapters.storage_accounts import StorageAccounts
-from shared.adapters.switch import SettingSwitch
+from shared.adapters.switch import KillSwitch
+from shared.adapters.turns import OwnTurns
 from shared.adapters.vaults import VaultInventory
 from shared.adapters.work_queue import QueueSite, StorageWorkQueue
 from shared.ports import Ports, correlation
@@ -71,20 +76,24 @@ def build(
         cloud, make_transport, make_credential or (lambda: managed_identity(settings.identity_client_id))
     )
     clock = SystemClock()
-    graph = ResourceGraph(connection, clock)
+    arm = Arm(connection)
+    graph = ResourceGraph(connection, clock, arm)
+    policies = WatchedPolicy(from_file(settings.policy), clock)
     sinks: list[Sink] = [LogSink()]
     if settings.outcome_topic:
         sinks.append(TopicSink(connection, settings.outcome_topic, new_id))
     journals = Journals(tuple(sinks), clock.now)
     ports = Ports(
         clock=clock,
-        resources=StorageAccounts(connection),
+        resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection), arm),
         finder=graph,
         vaults=VaultInventory(connection, graph, clock, settings.vaults),
         keys=VaultKeys(connection, clock),
         queue=StorageWorkQueue(connection, QueueSite(settings.queue_service_uri, settings.queue_connection), clock),
         journal=journals,
-        switch=SettingSwitch(lambda: environ.get(settings_module.WRITES, "on")),
+        switch=KillSwitch(lambda: environ.get(settings_module.WRITES, "on"), policies),
+        policies=policies,
+        turns=OwnTurns(clock),
         myself=TokenClaims(connection),
     )
     context = Context(ports, services(), settings.own, Recent(), Pacer(), cloud.vault_suffix)

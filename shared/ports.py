@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
 
 from shared.domain.keys import KeyHistory, KeyId, Material
+from shared.domain.policy import Policy
 from shared.domain.report import Report
 from shared.domain.resource import Address, Json, Request
 from shared.domain.service import ChildList, Service
@@ -28,10 +29,24 @@ class Clock(Protocol):
 
 
 class Reply(Struct, frozen=True):
-    """What Azure answered to a write."""
+    """What Azure answered to a write.
+
+    `operation` is where to ask whether it has ended, "" when it has. `after` is what Azure asks to wait before that.
+    `remaining` is how many more writes Azure says it takes for now, if it says so.
+    """
 
     status: int
     body: Json
+    operation: str = ""
+    after: timedelta | None = None
+    remaining: int | None = None
+
+
+class Progress(Struct, frozen=True):
+    """How a long-running operation stands. One that failed is raised instead."""
+
+    ended: bool
+    after: timedelta | None = None
 
 
 class Resources(Protocol):
@@ -43,6 +58,12 @@ class Resources(Protocol):
 
     async def send(self, request: Request) -> Reply:
         """Carry out a write. Raises Refusal, TryLater or NotThere."""
+        ...
+
+    async def operation(self, url: str) -> Progress:
+        """Ask how an operation stands, wherever Azure said to ask. Raises Refusal with the reason why it failed,
+        TryLater when nobody knows, NotThere when Azure has forgotten it.
+        """
         ...
 
     def children(self, parent: Address, what: ChildList, service: Service) -> AsyncIterator[Json]:
@@ -66,6 +87,14 @@ class Finder(Protocol):
 
     async def managed_groups(self) -> frozenset[str]:
         """Return the folded ids of resource groups that other resources own. Minutes old at most."""
+        ...
+
+    async def group_chains(self) -> Mapping[str, tuple[str, ...]]:
+        """Return for each readable subscription (folded) its management groups, from the nearest to the root."""
+        ...
+
+    async def members(self, management_group: str) -> frozenset[str]:
+        """Return the folded ids of all subscriptions below a management group. Raises NotThere, Refusal, TryLater."""
         ...
 
 
@@ -120,6 +149,26 @@ class Journal(Protocol):
         ...
 
 
+class Policies(Protocol):
+    """The policy, as it stands now."""
+
+    async def current(self) -> Policy:
+        """Return the policy, at most half a minute old. Raises TryLater (POLICY_UNREADABLE)."""
+        ...
+
+
+class Turns(Protocol):
+    """Things that only one of all instances does at a time."""
+
+    async def take(self, name: str, owner: str, until: datetime) -> bool:
+        """Take or keep a turn until then; False: somebody else has it."""
+        ...
+
+    async def give_back(self, name: str, owner: str) -> None:
+        """End a turn early."""
+        ...
+
+
 class WriteSwitch(Protocol):
     """The kill switch."""
 
@@ -147,4 +196,6 @@ class Ports(Struct, frozen=True):
     queue: WorkQueue
     journal: Journal
     switch: WriteSwitch
+    policies: Policies
+    turns: Turns
     myself: Myself

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
 from shared.adapters.switch import OFF, ON
 from shared.domain.plan import Own
 
+ROOT = Path(__file__).resolve().parents[1]  # the app's folder
 _HOST_PATTERN = re.compile(r"[a-z0-9*?.\[\]-]+")
 
 
@@ -23,6 +25,7 @@ class Settings(Struct, frozen=True):
     outcome_topic: str  # [CMK_OUTCOME_TOPIC] endpoint of a custom Event Grid topic; empty: none
     queue_service_uri: str  # [AzureWebJobsStorage__queueServiceUri or AzureWebJobsStorage__accountName]
     queue_connection: str  # [AzureWebJobsStorage] connection string, for development
+    policy: Path  # [CMK_POLICY] a file; a name without a folder lies beside function_app.py. Default: policy.yaml
     own: Own  # [CMK_OWN_RESOURCE_GROUP] an id; else WEBSITE_OWNER_NAME with WEBSITE_RESOURCE_GROUP; the queue's account
 
 
@@ -69,6 +72,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         topic,
         uri,
         connection,
+        ROOT / (environ.get("CMK_POLICY", "") or "policy.yaml"),
         own,
     )
     return settings, tuple(problems)

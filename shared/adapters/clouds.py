@@ -18,6 +18,8 @@ class Cloud(Struct, frozen=True):
     login: str
     storage_suffix: str
     events_suffix: str
+    search_suffix: str
+    search_scope: str
     events_scope: str = "https://eventgrid.azure.net/.default"
     storage_scope: str = "https://storage.azure.com/.default"
 
@@ -31,6 +33,11 @@ class Cloud(Struct, frozen=True):
         """Return the scope of tokens for Key Vault."""
         return f"https://{self.vault_suffix.removeprefix('.')}/.default"
 
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Return every scope that a token may be asked for."""
+        return frozenset((self.arm_scope, self.vault_scope, self.storage_scope, self.events_scope, self.search_scope))
+
     def scope_of(self, host: str) -> str | None:
         """Return the scope whose tokens may go to this host; None: no token may."""
         if host == self.arm:
@@ -39,6 +46,7 @@ class Cloud(Struct, frozen=True):
             (self.vault_suffix, self.vault_scope),
             (f".queue{self.storage_suffix}", self.storage_scope),
             (self.events_suffix, self.events_scope),
+            (self.search_suffix, self.search_scope),
         ):
             if host.endswith(suffix):
                 return scope
@@ -55,6 +63,8 @@ CLOUDS = {
             "login.microsoftonline.com",
             ".core.windows.net",
             ".eventgrid.azure.net",
+            ".search.windows.net",
+            "https://search.azure.com/.default",
         ),
         Cloud(
             "AzureUSGovernment",
@@ -63,6 +73,8 @@ CLOUDS = {
             "login.microsoftonline.us",
             ".core.usgovcloudapi.net",
             ".eventgrid.azure.us",
+            ".search.azure.us",
+            "https://search.azure.us/.default",
         ),
         Cloud(
             "AzureChinaCloud",
@@ -71,6 +83,8 @@ CLOUDS = {
             "login.chinacloudapi.cn",
             ".core.chinacloudapi.cn",
             ".eventgrid.azure.cn",
+            ".search.azure.cn",
+            "https://search.azure.cn/.default",
         ),
     )
 }

@@ -38,7 +38,7 @@ class Tokens:
 
     def __init__(self, inner: AsyncTokenCredential, cloud: Cloud) -> None:
         self._inner = inner
-        self._allowed = {cloud.arm_scope, cloud.vault_scope, cloud.storage_scope, cloud.events_scope}
+        self._allowed = cloud.scopes
         self._made: dict[str, str] = {}
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:

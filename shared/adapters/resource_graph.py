@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.adapters.arm import Arm
 from shared.adapters.connection import Connection
 from shared.adapters.translate import translated
 from shared.domain.resource import Json
@@ -20,14 +22,28 @@ _MANAGED_GROUPS = (
     "resourcecontainers | where type =~ 'microsoft.resources/subscriptions/resourcegroups'"
     " | where isnotempty(managedBy) | project id | order by id asc"
 )
+# What a workspace lets Microsoft run for it is known by this field, and by nothing about the group's name.
+_PROVISIONED_GROUPS = (
+    "resources | where type =~ 'microsoft.machinelearningservices/workspaces'"
+    " | where isnotempty(tostring(properties.serviceProvisionedResourceGroup))"
+    " | project id, group=tostring(properties.serviceProvisionedResourceGroup) | order by id asc"
+)
+_SUBSCRIPTIONS = (
+    "resourcecontainers | where type =~ 'microsoft.resources/subscriptions'"
+    " | project id, subscriptionId, chain=properties.managementGroupAncestorsChain | order by id asc"
+)
+_GROUPS_API = "2020-05-01"  # [SDK azure-mgmt-managementgroups 1.1.0b2]
 
 
 class ResourceGraph:
     """Implements ports.Finder."""
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: Connection, clock: Clock, arm: Arm) -> None:
         self._connection = connection
         self._clock = clock
+        self._arm = arm
+        self._chains: dict[str, tuple[str, ...]] = {}
+        self._chains_read: datetime | None = None
         self._made: ResourceGraphClient | None = None
         self._groups: frozenset[str] = frozenset()
         self._groups_read: datetime | None = None
@@ -54,9 +70,30 @@ class ResourceGraph:
             now = self._clock.now()
             if self._groups_read is None or now - self._groups_read > _REMEMBER_GROUPS:
                 rows = await self.every(_MANAGED_GROUPS)
-                self._groups = frozenset(str(row["id"]).lower().rstrip("/") for row in rows)
+                provisioned = await self.every(_PROVISIONED_GROUPS)
+                groups = [*(str(row["id"]) for row in rows), *(_group_of(row) for row in provisioned)]
+                self._groups = frozenset(group.lower().rstrip("/") for group in groups)
                 self._groups_read = now
             return self._groups
+
+    async def group_chains(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the management groups above each readable subscription; read every few minutes."""
+        async with self._reading:
+            now = self._clock.now()
+            if self._chains_read is None or now - self._chains_read > _REMEMBER_GROUPS:
+                rows = await self.every(_SUBSCRIPTIONS)
+                self._chains = {str(row.get("subscriptionId")).lower(): _chain(row.get("chain")) for row in rows}
+                self._chains_read = now
+            return self._chains
+
+    async def members(self, management_group: str) -> frozenset[str]:
+        """Return all subscriptions below a management group, those among them that the app cannot read too."""
+        path = f"/providers/Microsoft.Management/managementGroups/{management_group}/descendants"
+        return frozenset(
+            str(one.get("name") or "").lower()
+            for one in await self._arm.every(path, _GROUPS_API)
+            if str(one.get("type") or "").lower().endswith("/subscriptions")
+        )
 
     async def every(self, query: str) -> list[Json]:
         """Return all rows of a query, page by page."""
@@ -84,3 +121,15 @@ class ResourceGraph:
 
             self._made = ResourceGraphClient(self._connection.credential, **self._connection.arm_options())
         return self._made
+
+
+def _group_of(row: Json) -> str:
+    """Return the id of a workspace's group: the field holds an id or, in some answers, just the group's name."""
+    written = str(row["group"])
+    subscription = "/".join(str(row["id"]).split("/")[:3])
+    return written if written.startswith("/") else f"{subscription}/resourceGroups/{written}"
+
+
+def _chain(written: Any) -> tuple[str, ...]:
+    groups = written if isinstance(written, list) else []
+    return tuple(str(one.get("name") or "").lower() for one in groups if isinstance(one, dict))

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.pipeline import PipelineResponse
 
+from shared.adapters.arm import checked, reply_of
 from shared.adapters.connection import Connection
-from shared.adapters.translate import translated, unreadable
+from shared.adapters.translate import translated
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Json, Request, address_of
 from shared.domain.service import ChildList, Service
 from shared.errors import NotThere, Refusal
-from shared.ports import Reply
+from shared.ports import Progress, Reply
 
 if TYPE_CHECKING:
     from azure.mgmt.storage.aio import StorageManagementClient
@@ -25,6 +26,8 @@ _SCOPE = "microsoft.storage/storageaccounts/encryptionscopes"
 
 class StorageAccounts:
     """Implements ports.Resources for the types of azure-mgmt-storage."""
+
+    TYPES = frozenset({_ACCOUNT, _SCOPE})
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -43,7 +46,7 @@ class StorageAccounts:
                     raise Refusal(Reason.UNSUPPORTED_TYPE, arm.type)
         except NotThere:
             return None
-        return _checked(body, address)
+        return checked(body, address)
 
     async def send(self, request: Request) -> Reply:
         """Send a PATCH. Raises Refusal, TryLater, NotThere."""
@@ -52,12 +55,17 @@ class StorageAccounts:
         body: Any = request.body
         with translated(address.url):
             if (request.method, arm.type.lower()) == ("PATCH", _ACCOUNT):
-                answer: Any = await client.storage_accounts.update(arm.group, arm.name, body, cls=_as_sent)
+                answer: Any = await client.storage_accounts.update(arm.group, arm.name, body, cls=_as_answered)
             elif (request.method, arm.type.lower()) == ("PATCH", _SCOPE):
-                answer = await client.encryption_scopes.patch(arm.group, arm.names[0], arm.name, body, cls=_as_sent)
+                answer = await client.encryption_scopes.patch(arm.group, arm.names[0], arm.name, body, cls=_as_answered)
             else:
                 raise Refusal(Reason.UNSUPPORTED_TYPE, f"{request.method} {arm.type}")
-        return Reply(200, _checked(answer, address))
+        checked(answer.json(), address)
+        return reply_of(answer)
+
+    async def operation(self, url: str) -> Progress:
+        """Storage changes at once; nothing is ever asked for afterwards."""
+        raise Refusal(Reason.FOREIGN_HOST, url[:200])
 
     async def children(self, parent: Address, what: ChildList, service: Service) -> AsyncIterator[Json]:
         """Yield the encryption scopes of an account."""
@@ -94,8 +102,6 @@ def _as_sent(response: PipelineResponse[Any, Any], _model: Any, _headers: Any) -
     return response.http_response.json()
 
 
-def _checked(body: Any, address: Address) -> Json:
-    """Return the body if it is one of this resource; a resource's answer that names another is no use."""
-    if not isinstance(body, dict) or str(body.get("id", "")).rstrip("/").lower() != address.folded:
-        raise unreadable(address.url)
-    return body
+def _as_answered(response: PipelineResponse[Any, Any], _model: Any, _headers: Any) -> Any:
+    """Return the answer itself, headers and all."""
+    return response.http_response

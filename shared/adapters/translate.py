@@ -25,6 +25,11 @@ _GONE = {"", "resourcenotfound", "resourcegroupnotfound", "parentresourcenotfoun
 _BY_CODE: dict[str, Reason] = {
     "keyvaultpolicyerror": Reason.VAULT_NOT_PROTECTED,
     "keyvaultauthenticationfailure": Reason.KEY_ACCESS_DENIED,
+    "accesspolicynotconfiguredforkeyvault": Reason.KEY_ACCESS_DENIED,
+    "keyvaultaccessforbidden": Reason.KEY_ACCESS_DENIED,
+    "managedserviceidentitynotfound": Reason.KEY_ACCESS_DENIED,
+    "usererrorcmkkeyvaultauthfailure": Reason.KEY_ACCESS_DENIED,
+    "samekeymaterialnotfoundonremoteserver": Reason.PARTNER_FIRST,
     "scopelocked": Reason.SCOPE_LOCKED,
     "requestdisallowedbypolicy": Reason.DENIED_BY_POLICY,
     "denyassignmentauthorizationfailed": Reason.DENY_ASSIGNMENT,
@@ -63,6 +68,13 @@ def _answered(error: HttpResponseError, response: Any) -> AppError:
     if reason := _LATER.get(status):
         return TryLater(reason, detail, retry_after(response.headers))
     return Refusal(Reason.NO_RIGHTS if status in {401, 403} else Reason.REFUSED, detail)
+
+
+def refused_with(code: str, message: str) -> AppError:
+    """Return what the error of an operation that failed means: the request that began it had been accepted."""
+    detail = _clean(f"{code}: {message}")
+    reason = _BY_CODE.get(code.lower())
+    return Refusal(reason or Reason.REFUSED, detail)
 
 
 def translate_vault(error: AzureError) -> AppError:

@@ -33,6 +33,28 @@ class Reason(Enum):
     MANAGED_BY_AZURE = "managed_by_azure"
     CROSS_TENANT = "cross_tenant"
     WRITES_OFF = "writes_off"
+    # The policy
+    OUTSIDE_POLICY = "outside_policy"
+    REPORT_ONLY = "report_only"
+    NOT_ALLOWED_BY_RULE = "not_allowed_by_rule"
+    POLICY_UNREADABLE = "policy_unreadable"
+    CONTRADICTS_RULE = "contradicts_rule"
+    SUBSCRIPTION_UNREADABLE = "subscription_unreadable"
+    # What a service cannot do
+    CANNOT = "cannot"
+    CHOSEN_AT_CREATION = "chosen_at_creation"
+    NO_WAY_BACK = "no_way_back"
+    SAME_VAULT_ONLY = "same_vault_only"
+    SAME_REGION_ONLY = "same_region_only"
+    RECREATE_ONLY = "recreate_only"
+    NEVER_FOLLOWS = "never_follows"
+    ALWAYS_FOLLOWS = "always_follows"
+    HOP_ONLY = "hop_only"
+    REQUEST_FORM = "request_form"
+    KEY_IS_AT_STORAGE = "key_is_at_storage"
+    KEY_IS_AT_ENCRYPTION_SET = "key_is_at_encryption_set"
+    PARTNER_FIRST = "partner_first"
+    SECRET_WITHHELD = "secret_withheld"  # noqa: S105  a reason, no secret
     # Azure's refusals
     KEY_ACCESS_DENIED = "key_access_denied"
     NO_RIGHTS = "no_rights"
@@ -49,6 +71,8 @@ class Reason(Enum):
     CONFLICT = "conflict"
     SERVICE_UNAVAILABLE = "service_unavailable"
     PROVISIONING = "provisioning"
+    OPERATION_GOING_ON = "operation_going_on"
+    SWEEP_GOING_ON = "sweep_going_on"
     NOT_YET_IN_EFFECT = "not_yet_in_effect"
     FOLLOWS_BY_ITSELF = "follows_by_itself"
     FOLLOW_OVERDUE = "follow_overdue"
@@ -118,10 +142,50 @@ REMEDIES = {
     Reason.OWN_RESOURCE: "This belongs to the app itself, which never changes what it stands on. Change it by hand.",
     Reason.MANAGED_BY_AZURE: "Another Azure resource owns this one. Change the key at the owner.",
     Reason.CROSS_TENANT: "The key lives in another tenant. Change it by hand; the app only lists it.",
-    Reason.WRITES_OFF: "Writing is switched off (CMK_WRITES). The work waits and goes on when it is on again.",
+    Reason.WRITES_OFF: (
+        "Writing is switched off (CMK_WRITES, or `writes` in the policy). The work waits until it is on again."
+    ),
     Reason.KEY_ACCESS_DENIED: (
         "The resource's identity may not wrap with the key, or its grant has not spread yet. Grant it Key "
         "Vault Crypto Service Encryption User (or get, wrapKey, unwrapKey)."
+    ),
+    Reason.OUTSIDE_POLICY: "No rule of the policy is meant for this resource. Add one, or let the last rule take all.",
+    Reason.REPORT_ONLY: "The rule for this resource says report. Say `rotation: fix` there, or change it by hand.",
+    Reason.NOT_ALLOWED_BY_RULE: (
+        "The change takes something that the resource's rule does not allow. Add the word to the rule's `may`."
+    ),
+    Reason.POLICY_UNREADABLE: (
+        "The policy cannot be read, so nothing is written. GET health and `cmkctl policy check` name the line."
+    ),
+    Reason.CONTRADICTS_RULE: "A rule says otherwise, and the next sweep would undo it. Change the rule first.",
+    Reason.SUBSCRIPTION_UNREADABLE: (
+        "The policy expects this subscription and the app cannot read it. Give the app's identity Reader there."
+    ),
+    Reason.CANNOT: "The service offers no way to do this; docs/services.md says what is known.",
+    Reason.CHOSEN_AT_CREATION: "This is chosen when the resource is made and never changes. Make a new one and move.",
+    Reason.NO_WAY_BACK: "The service does not go back to Microsoft's key once a key of yours is in use.",
+    Reason.SAME_VAULT_ONLY: "The service only takes another key of the same vault. Make the key there.",
+    Reason.SAME_REGION_ONLY: "The service only takes keys of its own region. Use a vault there.",
+    Reason.RECREATE_ONLY: (
+        "The service knows no change of its key. Delete the resource and make it anew with the new version, at a time "
+        "that suits; the app does not do that by itself."
+    ),
+    Reason.NEVER_FOLLOWS: "The service takes up no new versions by itself; leave it pinned and let the app move it.",
+    Reason.ALWAYS_FOLLOWS: "The service always takes up the newest version by itself and cannot be held at one.",
+    Reason.HOP_ONLY: (
+        "The service takes up a new version only by moving to another key and back, 15 to 30 minutes apart. Do it by "
+        "hand, with the old version enabled throughout."
+    ),
+    Reason.REQUEST_FORM: (
+        "Azure enables customer-managed keys for this kind only on request (aka.ms/cogsvc-cmk). Ask for it first."
+    ),
+    Reason.KEY_IS_AT_STORAGE: "This kind keeps its data in a storage account of yours. Change the key there.",
+    Reason.KEY_IS_AT_ENCRYPTION_SET: "A disk encryption set holds the key. Change it there; all its disks follow.",
+    Reason.PARTNER_FIRST: (
+        "A server that this one replicates to does not hold the key yet. It gets it first; the app comes back."
+    ),
+    Reason.SECRET_WITHHELD: (
+        "Sending the whole object back needs a secret that the service does not give out. Change the key by hand."
     ),
     Reason.NO_RIGHTS: "Give the app's identity the role that docs/services.md names for this type of resource.",
     Reason.SCOPE_LOCKED: "A lock forbids the change. Remove the lock for the time of the change.",
@@ -141,6 +205,8 @@ REMEDIES = {
     Reason.CONFLICT: "Another operation is going on; the work goes on by itself.",
     Reason.SERVICE_UNAVAILABLE: "Azure does not answer properly; the work goes on by itself.",
     Reason.PROVISIONING: "The resource is being changed; the work goes on by itself.",
+    Reason.OPERATION_GOING_ON: "Azure is carrying the change out; the app looks again.",
+    Reason.SWEEP_GOING_ON: "A sweep is going on already; this one was not begun.",
     Reason.NOT_YET_IN_EFFECT: "The version is configured and not reported as in effect yet; the app looks again.",
     Reason.FOLLOWS_BY_ITSELF: (
         "The service takes up the new version by itself; the app looks again when it should have."
@@ -202,12 +268,16 @@ PATIENCE = {
     Reason.SERVICE_UNAVAILABLE: Patience(15 * _S, 30 * _M, 2 * _D),
     Reason.VAULT_UNREACHABLE: Patience(30 * _S, _H, _D),
     Reason.PROVISIONING: Patience(30 * _S, 10 * _M, 4 * _H),
+    Reason.OPERATION_GOING_ON: Patience(10 * _S, 5 * _M, 6 * _H),
+    Reason.SWEEP_GOING_ON: Patience(_M, 10 * _M, 12 * _H),
+    Reason.PARTNER_FIRST: Patience(_M, 30 * _M, _D),
     Reason.NOT_YET_IN_EFFECT: Patience(30 * _S, 10 * _M, 2 * _H),
     Reason.OTHERS_MOVE_IT: Patience(5 * _S, 5 * _M, 4 * _H),
     # A grant takes minutes to spread, and up to a day where a token is cached [services.md section 4].
     Reason.KEY_ACCESS_DENIED: Patience(2 * _M, _H, _D),
     # A switch is no failure: work waits for it as long as it must.
     Reason.WRITES_OFF: Patience(_M, 10 * _M, 3650 * _D),
+    Reason.POLICY_UNREADABLE: Patience(_M, 10 * _M, 3650 * _D),
 }
 
 

@@ -58,6 +58,12 @@ class Gone(Struct, frozen=True, tag="gone"):
     """The resource does not exist (any more)."""
 
 
+class LeftAlone(Struct, frozen=True, tag="leftAlone"):
+    """The rule for it says ignore."""
+
+    rule: str
+
+
 class Answered(Struct, frozen=True, tag="answered"):
     """Something observed after the question was asked already answers it; nothing was read."""
 
@@ -74,6 +80,7 @@ class Expanded(Struct, frozen=True, tag="expanded"):
     looked_at: int
     put: int
     more: bool
+    blocked: tuple[Blocked, ...] = ()  # what could not be looked at, such as a subscription that is expected
 
 
 class Rotated(Struct, frozen=True, tag="rotated"):
@@ -83,7 +90,7 @@ class Rotated(Struct, frozen=True, tag="rotated"):
     version: str
 
 
-Outcome = Rotated | Converged | Waiting | Stopped | Gone | Answered | Paced | Expanded
+Outcome = Rotated | Converged | Waiting | Stopped | Gone | LeftAlone | Answered | Paced | Expanded
 
 
 class Write(Struct, frozen=True):
@@ -113,7 +120,7 @@ class Report(Struct, frozen=True):
             return tuple(blocked.reason for blocked in self.outcome.blocked)
         if isinstance(self.outcome, Waiting):
             return (self.outcome.wait.reason, *(blocked.reason for blocked in self.outcome.blocked))
-        return ()
+        return tuple(blocked.reason for blocked in self.outcome.blocked) if isinstance(self.outcome, Expanded) else ()
 
 
 def as_json(report: Report) -> dict[str, object]:

@@ -98,17 +98,33 @@ class KeyUse(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """What one slot shall point at. `follow` leaves the version out where that is how the service follows."""
+    """What one slot shall point at.
+
+    `follow`: the service shall take up new versions by itself, in the way that is its own; `to` names the version all
+    the same, for services that want one even then. `identity` is the id of the user-assigned identity that reaches the
+    key, "" the system-assigned one, None the one that is there.
+    """
 
     slot: str
     to: KeyRef
     follow: bool
+    identity: str | None = None
+
+
+class Revert(Struct, frozen=True):
+    """One slot shall go back to the platform's key."""
+
+    slot: str
+
+
+Edit = Change | Revert
 
 
 class Audience(Enum):
-    """Whom a request is for, which decides the token it carries."""
+    """Whom a request is for, which decides the token it carries and the host it goes to."""
 
     ARM = "arm"
+    SEARCH = "search"  # the data plane of a search service: what lies below the service in the address
 
 
 class Request(Struct, frozen=True):
@@ -119,3 +135,4 @@ class Request(Struct, frozen=True):
     api_version: str
     body: Json | None = None
     audience: Audience = Audience.ARM
+    if_match: str = ""  # the ETag that the body was read with; "" where the service knows none

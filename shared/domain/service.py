@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import Enum
+from types import MappingProxyType
 
 from msgspec import Struct
 
 from shared.domain.keys import KeyRules
-from shared.domain.resource import Change, Json, KeyUse, Request
+from shared.domain.reasons import Reason
+from shared.domain.resource import Audience, Edit, Json, KeyUse, Request
 
 
 class Follow(Enum):
@@ -17,6 +19,37 @@ class Follow(Enum):
 
     NEVER = "never"
     WITHOUT_VERSION = "by leaving the version out"
+    BY_FLAG = "by a switch of its own, the version named all the same"
+    ALWAYS = "always: it knows no other way"
+
+
+class Verb(Enum):
+    """What may be wished of a key use. Whether a service can do it is among its traits."""
+
+    REPOINT = "re-point"  # to another version of the key that it uses
+    ENABLE = "enable"  # a customer-managed key where there is none
+    SWITCH_KEY = "switch key"  # to another key of the same vault
+    SWITCH_VAULT = "switch vault"  # to a key of another vault
+    FOLLOW = "follow"  # from a named version to taking up new ones by itself
+    PIN = "pin"  # the other way round
+    REVERT = "revert"  # back to the platform's key
+
+
+class Can(Enum):
+    """Whether a service can do it. What it cannot has a reason of its own instead."""
+
+    YES = "yes"
+    UNVERIFIED = "unverified"  # no primary source settles it: only where a rule says `may: unproven`
+
+
+class May(Enum):
+    """What a rule may allow beyond the harmless."""
+
+    UNPROVEN = "unproven"  # writes that only documentation stands behind
+    PUT = "put"  # sending a resource's whole body, since its service knows no smaller change
+    IRREVERSIBLE = "irreversible"  # steps that Azure never takes back
+    RECREATE = "recreate"  # deleting a resource and making it anew
+    HOP = "hop"  # moving to a temporary key and back, where new versions are not taken up otherwise
 
 
 class Proven(Enum):
@@ -54,6 +87,20 @@ class Traits(Struct, frozen=True):
     actions: tuple[str, ...]  # what the app's identity must be allowed
     proven: Proven
     sources: tuple[str, ...]
+    can: Mapping[Verb, Can | Reason] = MappingProxyType({Verb.REPOINT: Can.YES})  # a verb that is absent: unverified
+    needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
+    irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
+    notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
+
+    def ability(self, verb: Verb) -> Can | Reason:
+        """Return whether the service can do this."""
+        return self.can.get(verb, Can.UNVERIFIED)
+
+    def permissions(self, verb: Verb) -> frozenset[May]:
+        """Return what a rule must allow for this write, given that the service can do it."""
+        unproven = self.proven is Proven.DOCUMENTED or self.ability(verb) is Can.UNVERIFIED
+        needed = {May.UNPROVEN} if unproven else set()
+        return self.needs | needed | ({May.IRREVERSIBLE} if verb in self.irreversible else set())
 
 
 class ChildList(Struct, frozen=True):
@@ -62,6 +109,7 @@ class ChildList(Struct, frozen=True):
     type: str  # the children's ARM type
     collection: str  # the last part of the list's path
     pace: Rate  # for one list, in one subscription
+    audience: Audience = Audience.ARM
 
 
 def by_provisioning_state(body: Json) -> Settled:
@@ -77,15 +125,22 @@ class Service(Struct, frozen=True):
     """One ARM type: its facts, how its keys are read out of a body, and which requests change them.
 
     `read` takes a body as GET returns it; it raises BadKeyUrl when the body names a key in a form that cannot be read
-    (better loud than a user missed), and nothing else. `write` takes the body and all the
-    changes at once, and returns requests that send the least; what it does not know in the body survives.
+    (better loud than a user missed), and nothing else. `write` takes the body and all the edits at once, and returns
+    requests that send the least, to be carried out in order, each after the one before has ended; what it does not
+    know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest.
     """
 
     type: str
     api_version: str
     traits: Traits
     read: Callable[[Json], tuple[KeyUse, ...]]
-    write: Callable[[Json, tuple[Change, ...]], tuple[Request, ...]]
+    write: Callable[[Json, tuple[Edit, ...]], tuple[Request, ...]]
     children: tuple[ChildList, ...] = ()
     in_graph: bool = True
     settled: Callable[[Json], Settled] = by_provisioning_state
+    kinds: Mapping[str, Traits] = MappingProxyType({})
+    audience: Audience = Audience.ARM  # where it is read
+
+    def traits_of(self, body: Json) -> Traits:
+        """Return the traits of a resource of this service, by its kind."""
+        return self.kinds.get(str(body.get("kind") or "").lower(), self.traits)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shared.domain.keys import KeyId
 from shared.domain.reasons import Waited
-from shared.domain.resource import Address
+from shared.domain.resource import Address, Change
 
 WORK_QUEUE = "cmk-work"
 POISON_QUEUE = "cmk-work-poison"
@@ -58,11 +58,21 @@ class CheckVault(Struct, frozen=True, tag="vault"):
     cursor: str | None = None
 
 
+class Going(Struct, frozen=True):
+    """A change that Azure is carrying out: the operation's URL, how many of the change's requests are sent, and what
+    it was, so that the rest is sent only if the same is still wanted.
+    """
+
+    url: str
+    sent: int
+    changes: tuple[Change, ...] = ()
+
+
 class CheckResource(Struct, frozen=True, tag="resource"):
     """Look at one resource.
 
     `asked_at`: an observation made after this moment answers the question. `first_at`: when it was asked first; work
-    that waits for one thing after the other ends some day.
+    that waits for one thing after the other ends some day. `going`: a change of ours that had not ended.
     """
 
     address: Address
@@ -71,6 +81,7 @@ class CheckResource(Struct, frozen=True, tag="resource"):
     first_at: datetime
     waited: Waited | None = None
     paced: bool = False  # it waited for its slot already
+    going: Going | None = None
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):
@@ -98,12 +109,15 @@ class RotateKey(Struct, frozen=True, tag="rotate"):
 
 
 class Sweep(Struct, frozen=True, tag="sweep"):
-    """Look at everything."""
+    """Look at everything. `slice`: of the collections that the index does not know, list only those of this quarter of
+    the day; None lists them all.
+    """
 
     cause: Cause
     asked_at: datetime
     waited: Waited | None = None
     cursor: str | None = None
+    slice: int | None = None
 
 
 Expansion = CheckKey | CheckVault | Sweep

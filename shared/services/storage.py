@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.domain.jsonpath import lookup, member, replaced, text, without
+from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRef, KeyRules, key_ref, parse_key_url
-from shared.domain.resource import Change, Json, KeyUse, Request, address_of
-from shared.domain.service import ChildList, Follow, Proven, Rate, Service, Traits
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert, address_of
+from shared.domain.service import Can, ChildList, Follow, Proven, Rate, Service, Traits, Verb
 
 API_VERSION = "2026-09-01"  # [SDK azure-mgmt-storage 25.3.0]
 SLOT = "encryption"
@@ -22,7 +22,7 @@ _SOURCES = (
     "SDK azure-mgmt-storage 25.3.0 (names, verbs, api-version)",
     "learn storage/common/customer-managed-keys-overview (key types, daily check, keep the old version 24 hours)",
     "azure-rest-api-specs storage 2025-06-01 examples StorageAccountEnableCMK, StorageAccountPatchEncryptionScope",
-    "azure-cli recording test_customer_managed_key (PATCH answers 200 at once)",
+    "azure-cli recordings test_customer_managed_key, test_storage_account_encryption_scope (PATCH answers 200 at once)",
 )
 
 
@@ -48,24 +48,39 @@ def _read_account(body: Json) -> tuple[KeyUse, ...]:
     return (KeyUse(SLOT, configured, configured.version is None, in_effect, foreign),)
 
 
-def _write_account(body: Json, changes: tuple[Change, ...]) -> tuple[Request, ...]:
+def _write_account(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     # The whole encryption object as read: whether parts left out of a PATCH survive is not documented.
-    (change,) = changes
-    encryption = lookup(body, "properties", "encryption")
-    properties = without(lookup(encryption, "keyvaultproperties"), *_READ_ONLY)
+    (change,) = edits
+    encryption = lookup(body, "properties", "encryption") or {}
+    if isinstance(change, Revert):
+        reverted = {"keySource": "Microsoft.Storage", "services": _services(encryption)}
+        return (_patch(body, {"properties": {"encryption": reverted}}),)
+    properties = without(lookup(encryption, "keyvaultproperties") or {}, *_READ_ONLY)
     key = change.to.key
     properties = replaced(properties, "keyvaulturi", _same_vault_as_written(properties, change.to))
     properties = replaced(properties, "keyname", _same_name_as_written(properties, key.name))
     # Leaving a pinned version asks for "" in so many words [docs storage CMK configure].
     properties = replaced(properties, "keyversion", "" if change.follow else change.to.version or "")
     encryption = replaced(encryption, "keyvaultproperties", properties)
+    if text(lookup(encryption, "keySource")).lower() != "microsoft.keyvault":
+        encryption = replaced(encryption, "keySource", "Microsoft.Keyvault")
+    if isinstance(lookup(encryption, "services"), dict):
+        encryption = replaced(encryption, "services", _services(encryption))
+    sent: Json = {"properties": {"encryption": encryption}}
+    if change.identity is not None:
+        chosen = lookup(encryption, "identity") or {}
+        encryption["identity"] = replaced(chosen, "userAssignedIdentity", change.identity) if change.identity else {}
+    return (_patch(body, sent),)
+
+
+def _services(encryption: Json) -> Json:
+    """Return the services as read, without what is read-only. Leaving them out of a revert is not documented to work
+    [azurerm_storage_account_customer_managed_key sends them].
+    """
     services = lookup(encryption, "services")
-    if isinstance(services, dict):
-        kept = {
-            name: without(one, "lastEnabledTime") if isinstance(one, dict) else one for name, one in services.items()
-        }
-        encryption = replaced(encryption, "services", kept)
-    return (_patch(body, {"properties": {"encryption": encryption}}),)
+    if not isinstance(services, dict):
+        return {"blob": {"enabled": True}, "file": {"enabled": True}}
+    return {name: without(one, "lastEnabledTime") if isinstance(one, dict) else one for name, one in services.items()}
 
 
 def _same_vault_as_written(properties: Json, to: KeyRef) -> str:
@@ -89,16 +104,19 @@ def _read_scope(body: Json) -> tuple[KeyUse, ...]:
     return (KeyUse(SLOT, configured, configured.version is None, in_effect),)
 
 
-def _write_scope(body: Json, changes: tuple[Change, ...]) -> tuple[Request, ...]:
-    (change,) = changes
+def _write_scope(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    (change,) = edits
     properties = lookup(body, "properties")
-    key = without(lookup(properties, "keyVaultProperties"), *_READ_ONLY)
+    if isinstance(change, Revert):
+        return (_patch(body, {"properties": {"source": "Microsoft.Storage"}}),)
+    key = without(lookup(properties, "keyVaultProperties") or {}, *_READ_ONLY)
     written = text(lookup(key, "keyUri"))
     stem = written.rstrip("/").rpartition("/")[0] if _version_of(written) else written.rstrip("/")
-    if parse_key_url(stem).key != change.to.key:
+    if not stem or parse_key_url(stem).key != change.to.key:
         stem = change.to.key.url
     key = replaced(key, "keyUri", stem if change.follow else f"{stem}/{change.to.version}")
-    source = properties[member(properties, "source") or "source"]
+    source = text(lookup(properties, "source"))
+    source = source if source.lower() == "microsoft.keyvault" else "Microsoft.KeyVault"
     return (_patch(body, {"properties": {"source": source, "keyVaultProperties": key}}),)
 
 
@@ -117,6 +135,7 @@ def _traits(proven: Proven, *actions: str) -> Traits:
         actions=actions,
         proven=proven,
         sources=_SOURCES,
+        can=dict.fromkeys(Verb, Can.YES),
     )
 
 
@@ -124,7 +143,7 @@ ENCRYPTION_SCOPES = Service(
     type="Microsoft.Storage/storageAccounts/encryptionScopes",
     api_version=API_VERSION,
     traits=_traits(
-        Proven.DOCUMENTED,
+        Proven.RECORDED,
         "Microsoft.Storage/storageAccounts/encryptionScopes/read",
         "Microsoft.Storage/storageAccounts/encryptionScopes/write",
     ),

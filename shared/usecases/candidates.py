@@ -83,7 +83,7 @@ async def _there_already(context: Context, scope: Scope, service: Service, uses:
 async def _target(context: Context, history: KeyHistory, service: Service, *, follows: bool) -> KeyVersion | None:
     now = context.ports.clock.now()
     try:
-        filled = await with_materials(context, history, service, now, follows=follows)
+        filled = await with_materials(context, history, service.traits.accepts, now, follows=follows)
     except (NotThere, Refusal):
         return None  # nobody can be said to be there; each user reports why
     choose = latest_usable if follows else newest_usable

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.keys import KeyRef
 from shared.domain.plan import Facts, SetKeys, Step, certainty, plan
+from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
-from shared.domain.report import Answered, Converged, Gone, InUse, Outcome, Paced, Report, Stopped, Waiting, Write
-from shared.domain.resource import Address, Change, KeyUse
+from shared.domain.report import (
+    Answered,
+    Converged,
+    Gone,
+    InUse,
+    LeftAlone,
+    Outcome,
+    Paced,
+    Report,
+    Stopped,
+    Waiting,
+)
+from shared.domain.resource import KeyUse
 from shared.domain.service import Service
 from shared.domain.work import CheckResource
-from shared.errors import AppError, NotThere, Refusal, TryLater
+from shared.errors import AppError, Refusal
+from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.observe import Seen, fresh_enough, gather, see
+from shared.usecases.operations import end_of
 from shared.usecases.pacing import SHORT, bucket_of
+from shared.usecases.placing import rule_for
 from shared.usecases.waiting import bounded, step_for, waited_for
 
 # These end by themselves, or the look on the queue sees that they did. An event may end the others sooner.
 _NOT_SOONER = {Reason.FOLLOWS_BY_ITSELF, Reason.WRITES_OFF, Reason.THROTTLED}
 MOST_ROUNDS = 5  # looks in one handling; what moves on faster than that is waited for
-
-
-class _Progress(Struct):
-    """What has happened so far in one handling of an item."""
-
-    uses: tuple[KeyUse, ...] = ()
-    planned: tuple[Change, ...] = ()
-    wrote: tuple[Write, ...] = ()
-    as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
 
 
 async def check_resource(context: Context, item: CheckResource, seen: Seen | None = None) -> Report:
@@ -44,7 +46,7 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     put on the queue again. Never raises AppError but for a queue that takes nothing: every refusal is an outcome.
     """
     async with context.recent.turn(item.address):
-        progress = _Progress()
+        progress = Progressed(going=item.going)
         outcome = await _outcome(context, item, seen, progress)
         report = Report(context.ports.clock.now(), item, outcome, item.address, progress.planned, progress.wrote)
         if isinstance(outcome, Waiting):
@@ -53,11 +55,11 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
         return report
 
 
-async def _outcome(context: Context, item: CheckResource, seen: Seen | None, progress: _Progress) -> Outcome:
+async def _outcome(context: Context, item: CheckResource, seen: Seen | None, progress: Progressed) -> Outcome:
     service = context.service(item.address.type)
     if service is None:
         return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    if context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
+    if item.going is None and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
         return Answered()
     if await _still_switched_off(context, item):
         return _ended((_switched_off(context, item),), progress)
@@ -67,7 +69,7 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
     return await _run(context, service, item, seen, progress)
 
 
-async def _come_back(context: Context, item: CheckResource, outcome: Waiting, progress: _Progress) -> None:
+async def _come_back(context: Context, item: CheckResource, outcome: Waiting, progress: Progressed) -> None:
     """Put the look that follows, unless this one came out of turn and another waits for the same already.
 
     Who was throttled takes a slot again; the rest come back at their own time.
@@ -82,6 +84,7 @@ async def _come_back(context: Context, item: CheckResource, outcome: Waiting, pr
         first_at=now if off else item.first_at,
         waited=waited_for(wait),
         paced=wait.reason is not Reason.THROTTLED and not off,
+        going=progress.going,
     )
     await context.ports.queue.put(successor, visible_at=wait.again_at)
     context.recent.note_queued(item.address, wait.reason, wait.again_at)
@@ -120,17 +123,43 @@ async def _slot(context: Context, service: Service, item: CheckResource, seen: S
 
 
 async def _run(
-    context: Context, service: Service, item: CheckResource, seen: Seen | None, progress: _Progress
+    context: Context, service: Service, item: CheckResource, seen: Seen | None, progress: Progressed
 ) -> Outcome:
     try:
+        if wait := await _still_going(context, item, progress):
+            return _ended((wait,), progress)
         return await _converge(context, service, item, seen, progress)
     except AppError as error:
         context.recent.forget(item.address)
         return _ended((step_for(error, item.waited, context.ports.clock.now(), item.first_at),), progress)
 
 
+async def _still_going(context: Context, item: CheckResource, progress: Progressed) -> Wait | Blocked | None:
+    """Return how long to wait for a change that Azure is carrying out; None when there is none. Raises AppError with
+    the reason when it failed: then it is looked at afresh.
+    """
+    if item.going is None:
+        return None
+    try:
+        state = await end_of(context, item.going.url)
+    except Refusal:
+        progress.going = None
+        raise
+    if state.ended:
+        progress.left_off, progress.going = item.going, None
+        context.recent.note_written(item.address, context.ports.clock.now())
+        return None
+    return _goes_on(context, item, state.after)
+
+
+def _goes_on(context: Context, item: CheckResource, after: timedelta | None) -> Wait | Blocked:
+    now = context.ports.clock.now()
+    step = wait_or_give_up(Blocked(Reason.OPERATION_GOING_ON), waited=item.waited, now=now, after=after)
+    return bounded(step, now, item.first_at)
+
+
 async def _converge(
-    context: Context, service: Service, item: CheckResource, seen: Seen | None, progress: _Progress
+    context: Context, service: Service, item: CheckResource, seen: Seen | None, progress: Progressed
 ) -> Outcome:
     clock = context.ports.clock
     keys_as_of = fresh_enough(context)
@@ -138,20 +167,23 @@ async def _converge(
         seen = None
     for _ in range(MOST_ROUNDS):
         if seen is None:
-            async with _refusals_told(context, item.address):
+            async with refusals_told(context, item.address):
                 seen = await see(context, service, item.address)
         if seen is None:
             context.recent.forget(item.address)
             return Gone()
-        facts = await gather(context, service, item.address, seen, waited=item.waited, keys_as_of=keys_as_of)
+        rule = await rule_for(context, item.address, seen.body)
+        if rule is not None and rule.rotation is Mode.IGNORE:
+            return LeftAlone(rule.name)
+        facts = await gather(context, service, item.address, seen, rule=rule, waited=item.waited, keys_as_of=keys_as_of)
         progress.uses, progress.as_of = facts.uses, _as_of(facts, seen.at)
         steps = await _plan(context, facts)
         if not (steps and isinstance(steps[0], SetKeys)):
             return _finish(context, item, facts, steps, progress.as_of, progress)
         if step := await _not_now(context, item, steps[0], progress):
             return _ended((step, *steps[1:]), progress)
-        if clock.now() - progress.as_of <= FRESH:
-            await _apply(context, facts, steps[0], progress)
+        if clock.now() - progress.as_of <= FRESH and await carry_out(context, facts, steps[0], progress):
+            return _ended((_goes_on(context, item, None),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.
         keys_as_of, seen = clock.now(), None
     return _ended((_moves_on(context, item),), progress)
@@ -170,7 +202,7 @@ async def _plan(context: Context, facts: Facts) -> tuple[Step, ...]:
     return plan(replace(facts, managed_groups=await context.ports.finder.managed_groups()))
 
 
-async def _not_now(context: Context, item: CheckResource, step: SetKeys, progress: _Progress) -> Wait | Blocked | None:
+async def _not_now(context: Context, item: CheckResource, step: SetKeys, progress: Progressed) -> Wait | Blocked | None:
     """Return why the change is not to be sent now, if so: writing is off, or it was accepted a moment ago.
 
     A resource that does not show a change that Azure accepted shows it later; sending it again changes nothing.
@@ -180,46 +212,6 @@ async def _not_now(context: Context, item: CheckResource, step: SetKeys, progres
     if any((change.slot, change.to) in accepted for change in step.changes):
         return wait_or_give_up(Blocked(Reason.NOT_YET_IN_EFFECT), waited=item.waited, now=now)
     return None if await context.ports.switch.is_on() else _switched_off(context, item)
-
-
-async def _apply(context: Context, facts: Facts, step: SetKeys, progress: _Progress) -> None:
-    before = {use.slot: use.configured for use in facts.uses}
-    progress.planned += step.changes
-    try:
-        async with _refusals_told(context, facts.address):
-            for request in facts.service.write(facts.body, step.changes):
-                await context.ports.resources.send(request)
-    except TryLater as error:
-        if error.reason is not Reason.SERVICE_UNAVAILABLE:
-            raise  # Azure said no, so nothing happened
-        _note_sent(context, step, before, progress, accepted=False)
-        raise
-    except NotThere as error:
-        if await see(context, facts.service, facts.address) is not None:
-            # The resource is there, so something it refers to is not.
-            raise Refusal(Reason.REFUSED, error.detail) from error
-        return  # the next look says that it is gone
-    finally:  # whatever came of it, bodies that were read until now are void
-        context.recent.note_written(facts.address, context.ports.clock.now())
-    _note_sent(context, step, before, progress, accepted=True)
-
-
-def _note_sent(
-    context: Context, step: SetKeys, before: dict[str, KeyRef], progress: _Progress, *, accepted: bool
-) -> None:
-    at = context.ports.clock.now()
-    progress.wrote += tuple(Write(at, one.slot, before[one.slot], one.to, accepted) for one in step.changes)
-
-
-@asynccontextmanager
-async def _refusals_told(context: Context, address: Address) -> AsyncIterator[None]:
-    """Tell the pacer when the resource's own provider asks for a slower pace."""
-    try:
-        yield
-    except TryLater as error:
-        if error.reason is Reason.THROTTLED:
-            context.pacer.refused(bucket_of(address), context.ports.clock.now(), error.after or timedelta(0))
-        raise
 
 
 def _as_of(facts: Facts, read_at: datetime) -> datetime:
@@ -233,7 +225,7 @@ def _finish(
     facts: Facts,
     steps: tuple[Step, ...],
     as_of: datetime,
-    progress: _Progress,
+    progress: Progressed,
 ) -> Outcome:
     if steps:
         context.recent.forget(facts.address)
@@ -244,7 +236,7 @@ def _finish(
     return Converged(certainty(facts), _in_use(facts.uses))
 
 
-def _ended(steps: tuple[Step, ...], progress: _Progress) -> Outcome:
+def _ended(steps: tuple[Step, ...], progress: Progressed) -> Outcome:
     """Return the outcome of steps none of which can be taken now. As long as one slot waits, the resource is looked at
     again; what is blocked beside it is told all the same.
     """
@@ -268,5 +260,7 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
     seen = await see(context, service, item.address)
     if seen is None:
         return None
-    facts = await gather(context, service, item.address, seen, waited=item.waited, keys_as_of=fresh_enough(context))
+    rule = await rule_for(context, item.address, seen.body)
+    now = fresh_enough(context)
+    facts = await gather(context, service, item.address, seen, rule=rule, waited=item.waited, keys_as_of=now)
     return await _plan(context, facts)

@@ -11,11 +11,12 @@ from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
-from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, Expansion, WorkItem, next_page
+from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, Expansion, Sweep, WorkItem, next_page
 from shared.errors import AppError
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
+from shared.usecases.sweeping import begin_or_go_on, slice_of, told_and_ended
 from shared.usecases.waiting import step_for, waited_for
 
 LONGEST_DELAY = timedelta(days=6)  # a queue hides a message for seven days at most
@@ -43,7 +44,11 @@ async def _outcome(context: Context, item: Expansion) -> Outcome:
     scope = await scope_for(context, item)
     if isinstance(scope, Stopped):
         return scope
+    if isinstance(item, Sweep) and (held := await begin_or_go_on(context, item)):
+        return held
     outcome = await _page(context, item, scope)
+    if isinstance(item, Sweep):
+        outcome = await told_and_ended(context, item, outcome)
     if isinstance(item, CheckKey) and item.cursor is None:
         await _come_back_when_valid(context, item, scope)
         context.recent.note_expanded(item.key, began)
@@ -89,7 +94,7 @@ async def _come_back_when_valid(context: Context, item: CheckKey, scope: Scope) 
         context.recent.note_come_back(item.key, moment)
 
 
-async def _page(context: Context, item: Expansion, scope: Scope) -> Outcome:
+async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
     types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
     page = await context.ports.finder.page(types, item.cursor)
     work: list[WorkItem] = []
@@ -118,11 +123,15 @@ async def _for_row(context: Context, item: Expansion, scope: Scope, service: Ser
                 for one in known
                 if await worth_a_look(context, scope, child, one.address, one.uses)
             ]
-        elif not scope.key_is_gone:  # made-up key names must not make us list everything
+        elif not scope.key_is_gone and _in_slice(item, address):  # made-up keys must not make us list everything
             found.append(
                 CheckChildren(address, what.type, item.cause, item.asked_at, now, key=scope.key, host=scope.host)
             )
     return found
+
+
+def _in_slice(item: Expansion, address: Address) -> bool:
+    return not isinstance(item, Sweep) or item.slice is None or slice_of(address) == item.slice
 
 
 def _uses(service: Service, row: Json) -> tuple[KeyUse, ...] | None:

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, NeedMaterial, latest_usable, newest_usable
+from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, KeyRules, NeedMaterial, latest_usable, newest_usable
 from shared.domain.plan import Facts
+from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Reason, Waited
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
@@ -30,7 +31,14 @@ async def see(context: Context, service: Service, address: Address) -> Seen | No
 
 
 async def gather(
-    context: Context, service: Service, address: Address, seen: Seen, *, waited: Waited | None, keys_as_of: datetime
+    context: Context,
+    service: Service,
+    address: Address,
+    seen: Seen,
+    *,
+    rule: Rule | None,
+    waited: Waited | None,
+    keys_as_of: datetime,
 ) -> Facts:
     """Return the facts about a resource that was just read, its keys' histories no older than `keys_as_of`.
 
@@ -42,9 +50,9 @@ async def gather(
     keys: dict[KeyId, KeyHistory | Blocked] = {}
     for key in dict.fromkeys(use.configured.key for use in uses if not use.tenant_is_foreign):
         mine = tuple(use for use in uses if use.configured.key == key)
-        keys[key] = await _history(context, service, key, mine, keys_as_of, now)
+        keys[key] = await _history(context, service.traits_of(seen.body).accepts, key, mine, keys_as_of, now)
     # One moment for choosing what to read and for planning: a version that expires in between must not surprise.
-    return Facts(service, address, seen.body, uses, keys, now, waited, context.own)
+    return Facts(service, address, seen.body, uses, keys, now, rule, waited, context.own)
 
 
 def read_uses(service: Service, body: Json) -> tuple[KeyUse, ...]:
@@ -61,7 +69,7 @@ def fresh_enough(context: Context) -> datetime:
 
 
 async def _history(
-    context: Context, service: Service, key: KeyId, uses: tuple[KeyUse, ...], as_of: datetime, now: datetime
+    context: Context, accepts: KeyRules, key: KeyId, uses: tuple[KeyUse, ...], as_of: datetime, now: datetime
 ) -> KeyHistory | Blocked:
     ports = context.ports
     if await ports.vaults.by_host(key.host) is None:
@@ -74,7 +82,7 @@ async def _history(
             # The resource knows a version that our copy does not: ours is behind, whatever its age.
             history = await ports.keys.history(key, not_older_than=ports.clock.now())
         for use in uses:
-            history = await with_materials(context, history, service, now, follows=use.follows)
+            history = await with_materials(context, history, accepts, now, follows=use.follows)
     except NotThere:
         return Blocked(Reason.KEY_NOT_FOUND, detail=key.url)
     except Refusal as refusal:
@@ -83,11 +91,11 @@ async def _history(
 
 
 async def with_materials(
-    context: Context, history: KeyHistory, service: Service, now: datetime, *, follows: bool
+    context: Context, history: KeyHistory, accepts: KeyRules, now: datetime, *, follows: bool
 ) -> KeyHistory:
     """Return the history with as much material as choosing a version at `now` needs. Raises AppError."""
     choose = latest_usable if follows else newest_usable
-    while isinstance(found := choose(history, service.traits.accepts, now), NeedMaterial):
+    while isinstance(found := choose(history, accepts, now), NeedMaterial):
         material = await context.ports.keys.material(history.key, found.version)
         history = history.with_material(found.version, material)
     return history

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material, State
 from shared.domain.plan import Facts, Own, SetKeys, certainty, plan
+from shared.domain.policy import Mode, Rule
 from shared.domain.reasons import Blocked, Reason, Wait, Waited
 from shared.domain.report import Certainty
 from shared.domain.resource import Address, KeyUse
@@ -22,6 +23,7 @@ KEY = KeyId("v.vault.azure.net", "cmk")
 GOOD = Material("RSA", 3072, frozenset({"wrapKey", "unwrapKey"}))
 OLD, MID, NEW = "a" * 32, "b" * 32, "c" * 32
 ID = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/st1"
+FIX = Rule("all", rotation=Mode.FIX)
 SERVICE = services()["microsoft.storage/storageaccounts"]
 
 
@@ -46,7 +48,7 @@ def following(effective: str | None) -> KeyUse:
 
 def facts(use: KeyUse, keys: KeyHistory | Blocked = THREE, **more: Any) -> Facts:
     body = {"id": ID, "properties": {"provisioningState": "Succeeded"}}
-    fields: dict[str, Any] = {"body": body, "now": NOW, **more}
+    fields: dict[str, Any] = {"body": body, "now": NOW, "rule": FIX, **more}
     return Facts(service=SERVICE, address=Address(SERVICE.type, ID), uses=(use,), keys={KEY: keys}, **fields)
 
 

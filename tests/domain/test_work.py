@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.keys import KeyId
+from shared.domain.keys import KeyId, KeyRef
 from shared.domain.reasons import Reason, Waited
-from shared.domain.resource import Address
+from shared.domain.resource import Address, Change
 from shared.domain.work import (
     BadWorkItem,
     Cause,
@@ -18,6 +18,7 @@ from shared.domain.work import (
     CheckKey,
     CheckResource,
     CheckVault,
+    Going,
     RotateKey,
     Source,
     Sweep,
@@ -32,13 +33,15 @@ causes = st.builds(Cause, words, st.sampled_from(Source), words, words)
 keys = st.builds(KeyId, words, words)
 addresses = st.builds(Address, words, words)
 waits = st.none() | st.builds(Waited, st.sampled_from(Reason), moments)
+changes = st.builds(Change, words, st.builds(KeyRef, keys, st.none() | words), st.booleans(), st.none() | words)
+goings = st.builds(Going, words, st.integers(1, 3), st.lists(changes, max_size=3).map(tuple))
 items = st.one_of(
     st.builds(CheckKey, keys, causes, moments, words, waits, st.none() | words),
     st.builds(CheckVault, causes, moments, words, words, waits),
-    st.builds(CheckResource, addresses, causes, moments, moments, waits, st.booleans()),
+    st.builds(CheckResource, addresses, causes, moments, moments, waits, st.booleans(), st.none() | goings),
     st.builds(CheckChildren, addresses, words, causes, moments, moments, waits, st.none() | keys, words),
     st.builds(RotateKey, keys, causes, moments, words, waits),
-    st.builds(Sweep, causes, moments, waits, st.none() | words),
+    st.builds(Sweep, causes, moments, waits, st.none() | words, st.none() | st.integers(0, 3)),
 )
 
 

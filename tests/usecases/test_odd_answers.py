@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
-from shared.adapters.switch import SettingSwitch
+from shared.adapters.switch import KillSwitch
 from shared.bootstrap import build
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Waiting
@@ -191,8 +191,9 @@ def test_a_vault_that_only_the_settings_know_is_found_by_its_id() -> None:
 
 @pytest.mark.parametrize("word", ["disabled", "none", "stop", "OFF ", "", "offf"])
 def test_only_a_clear_yes_lets_the_app_write(word: str) -> None:
-    assert not asyncio.run(SettingSwitch(lambda: word).is_on())
-    assert asyncio.run(SettingSwitch(lambda: " On").is_on())
+    policies = build({}).context.ports.policies
+    assert not asyncio.run(KillSwitch(lambda: word, policies).is_on())
+    assert asyncio.run(KillSwitch(lambda: " On", policies).is_on())
 
 
 def test_a_mistyped_switch_and_an_unknown_own_group_show_as_problems() -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from shared.domain.keys import KeyHistory, KeyId
+from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Wait, Waited
 from shared.domain.resource import Address, Change, Json, KeyUse
 from shared.domain.service import Service
@@ -32,6 +33,7 @@ class Facts(Struct, frozen=True):
     uses: tuple[KeyUse, ...]
     keys: Mapping[KeyId, KeyHistory | Blocked]
     now: datetime
+    rule: Rule | None  # the one that is meant for the resource; None: no rule is
     waited: Waited | None = None
     own: Own = Own()
     managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own

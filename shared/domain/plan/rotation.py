@@ -15,10 +15,11 @@ from shared.domain.keys import (
 )
 from shared.domain.plan.facts import Facts, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
+from shared.domain.policy import Mode, Version
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up, waited_since
 from shared.domain.report import Certainty
 from shared.domain.resource import Change, KeyUse
-from shared.domain.service import Settled
+from shared.domain.service import Settled, Verb
 
 
 class MaterialMissing(Exception):
@@ -32,15 +33,17 @@ LOOK_AGAIN = timedelta(hours=6)
 def plan(facts: Facts) -> tuple[Step, ...]:
     """Return what to do, the change first; () means that nothing is to be done.
 
-    How a resource points at its key is kept: a pinned slot gets the newest usable version, a following slot is only
-    watched.
+    How a resource points at its key is kept unless its rule says otherwise: a pinned slot gets the newest usable
+    version, a following slot is only watched.
     """
-    found = [step for use in facts.uses if (step := _step(use, facts)) is not None]
+    if facts.rule is not None and facts.rule.rotation is Mode.IGNORE:
+        return ()
+    found = [step for use in facts.uses if (step := _allowed(_step(use, facts), use, facts)) is not None]
     changes = tuple(step for step in found if isinstance(step, Change))
     others: tuple[Step, ...] = tuple(step for step in found if not isinstance(step, Change))
     if not changes:
         return others
-    if bar := forbidden(facts):
+    if bar := forbidden(facts) or _only_told(changes, facts):
         return (bar, *others)
     settled = facts.service.settled(facts.body)
     if settled is Settled.FAILED:
@@ -60,6 +63,41 @@ def certainty(facts: Facts) -> Certainty:
     return Certainty.UNKNOWN if any(use.follows for use in unsaid) else Certainty.CONFIGURED
 
 
+def verb_of(change: Change, use: KeyUse) -> Verb:
+    """Return what a change asks of the service."""
+    if change.to.key.host != use.configured.key.host:
+        return Verb.SWITCH_VAULT
+    if change.to.key != use.configured.key:
+        return Verb.SWITCH_KEY
+    if change.follow != use.follows:
+        return Verb.FOLLOW if change.follow else Verb.PIN
+    return Verb.REPOINT
+
+
+def _allowed(step: Change | Wait | Blocked | None, use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:
+    """Turn a change that the service cannot make, or that the rule does not allow, into the reason why."""
+    if not isinstance(step, Change):
+        return step
+    verb = verb_of(step, use)
+    traits = facts.service.traits_of(facts.body)
+    if isinstance(reason := traits.ability(verb), Reason):
+        return Blocked(reason, use.slot, f"it should move to version {step.to.version}")
+    allowed = facts.rule.may if facts.rule else frozenset()
+    if missing := sorted(one.value for one in traits.permissions(verb) - allowed):
+        return Blocked(Reason.NOT_ALLOWED_BY_RULE, use.slot, f"may: [{', '.join(missing)}]")
+    return step
+
+
+def _only_told(changes: tuple[Change, ...], facts: Facts) -> Blocked | None:
+    """Return why nothing is written though something should be: nothing outside the policy ever is."""
+    wanted = ", ".join(f"{change.slot} to version {change.to.version}" for change in changes)
+    if facts.rule is None:
+        return Blocked(Reason.OUTSIDE_POLICY, detail=wanted)
+    if facts.rule.rotation is not Mode.FIX:
+        return Blocked(Reason.REPORT_ONLY, detail=f"rule {facts.rule.name!r}: {wanted}")
+    return None
+
+
 def _step(use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:
     if use.tenant_is_foreign:
         return Blocked(Reason.CROSS_TENANT, use.slot)
@@ -68,13 +106,26 @@ def _step(use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:
         return Blocked(history.reason, use.slot, history.detail)
     if history.backs_certificate:
         return Blocked(Reason.KEY_BACKS_CERTIFICATE, use.slot)
-    choose = latest_usable if use.follows else newest_usable
-    target = choose(history, facts.service.traits.accepts, facts.now)
+    turned = _turned(use, facts)
+    # One that shall stop following is pinned to what it follows, so that it never goes back on the way.
+    choose = latest_usable if use.follows or turned else newest_usable
+    target = choose(history, facts.service.traits_of(facts.body).accepts, facts.now)
     if isinstance(target, NeedMaterial):
         raise MaterialMissing(target.version)
     if isinstance(target, Blocked):
         return Blocked(target.reason, use.slot, target.detail)
+    if turned:
+        return Change(use.slot, history.key.at(target.version), follow=not use.follows)
     return _watch(use, target, facts) if use.follows else _move(use, target, history, facts)
+
+
+def _turned(use: KeyUse, facts: Facts) -> bool:
+    """Return whether the rule wants a pinned slot to follow, or the other way round, and the service can."""
+    wanted = facts.rule.version if facts.rule else Version.KEEP
+    if wanted is Version.KEEP or (wanted is Version.FOLLOW) is use.follows:
+        return False
+    verb = Verb.FOLLOW if wanted is Version.FOLLOW else Verb.PIN
+    return not isinstance(facts.service.traits_of(facts.body).ability(verb), Reason)
 
 
 def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) -> Change | Wait | Blocked | None:
@@ -95,7 +146,7 @@ def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) ->
 
 def _in_effect(use: KeyUse, configured: KeyVersion, facts: Facts) -> Wait | Blocked | None:
     """Wait for what is configured right and not yet in effect: a second write would change nothing."""
-    silent = use.effective is None and not facts.service.traits.reports_effective
+    silent = use.effective is None and not facts.service.traits_of(facts.body).reports_effective
     if silent or use.effective == configured.version:
         return None
     detail = f"version {use.effective} is in effect" if use.effective else "no version is reported as in effect"
@@ -109,7 +160,7 @@ def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | No
     """
     if use.effective == target.version:
         return None
-    within = facts.service.traits.picks_up_within or timedelta(0)
+    within = facts.service.traits_of(facts.body).picks_up_within or timedelta(0)
     since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
     due = usable_since(target) + within
     deadline = max(due, since + within) + GRACE

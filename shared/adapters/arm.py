@@ -1,0 +1,145 @@
+"""Azure Resource Manager for every type that has no client of its own here. Bodies come and go as wire JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from azure.core.exceptions import HttpResponseError
+from azure.core.rest import HttpRequest
+
+from shared.adapters.connection import Connection
+from shared.adapters.translate import refused_with, retry_after, translated, unreadable
+from shared.domain.jsonpath import lookup, text
+from shared.domain.reasons import Reason
+from shared.domain.resource import Address, BadAddress, Json, Request, address_of
+from shared.domain.service import ChildList, Service
+from shared.errors import NotThere, Refusal
+from shared.ports import Progress, Reply
+
+if TYPE_CHECKING:
+    from azure.mgmt.core import AsyncARMPipelineClient
+
+_MOST_PAGES = 1_000
+_LONGEST_URL = 4_000
+_RUNNING = 202
+_REMAINING = "x-ms-ratelimit-remaining-subscription-writes"
+
+
+class Arm:
+    """Implements ports.Resources over plain requests."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._made: AsyncARMPipelineClient[Any, Any] | None = None
+
+    async def get(self, service: Service, address: Address) -> Json | None:
+        """Return the body as the service sent it, or None."""
+        try:
+            with translated(address.url):
+                answer = await self._ask(HttpRequest("GET", self._url(address.url, service.api_version)))
+                return checked(answer.json(), address)
+        except NotThere:
+            return None
+
+    async def send(self, request: Request) -> Reply:
+        """Send a write. Raises Refusal, TryLater, NotThere."""
+        headers = {"If-Match": request.if_match} if request.if_match else {}
+        url = self._url(request.address.url, request.api_version)
+        with translated(request.address.url):
+            answer = await self._ask(HttpRequest(request.method, url, json=request.body, headers=headers))
+            return reply_of(answer)
+
+    async def operation(self, url: str) -> Progress:
+        """Ask how an operation stands: by its status, or by what its Location answers."""
+        if len(url) > _LONGEST_URL or (urlsplit(url).hostname or "") != self._connection.cloud.arm:
+            raise Refusal(Reason.FOREIGN_HOST, url[:200])
+        with translated("an operation"):
+            answer = await self._ask(HttpRequest("GET", url))
+            body = answer.json() if answer.content else {}
+            after = retry_after(answer.headers)
+        status = text(lookup(body, "status")).lower()
+        if status in {"failed", "canceled", "cancelled"}:
+            error = lookup(body, "error") or lookup(body, "properties", "error")
+            raise refused_with(text(lookup(error, "code")) or status, text(lookup(error, "message")))
+        if "status" in {name.lower() for name in body} and status:
+            return Progress(status == "succeeded", after)
+        return Progress(answer.status_code != _RUNNING, after)
+
+    async def children(self, parent: Address, what: ChildList, service: Service) -> AsyncIterator[Json]:
+        """Yield the members of a collection below a resource."""
+        place = f"{parent.url.rstrip('/')}/{what.collection}"
+        for body in await self.every(place, service.api_version):
+            if address_of(str(body["id"])).parent.lower() != parent.folded:
+                raise unreadable(f"{place}: a member of another collection")
+            yield body
+
+    async def every(self, path: str, api_version: str) -> list[Json]:
+        """Return all members of a list, page by page. Raises NotThere, Refusal, TryLater."""
+        found: list[Json] = []
+        url = self._url(path, api_version)
+        with translated(path):
+            for _ in range(_MOST_PAGES):
+                page = (await self._ask(HttpRequest("GET", url))).json()
+                found += [body for body in page["value"] if isinstance(body, dict)]
+                url = page.get("nextLink") or ""
+                if not url:
+                    return found
+            raise ValueError("a list without an end")
+
+    def _url(self, path: str, api_version: str) -> str:
+        return f"https://{self._connection.cloud.arm}{quote(path, safe='/()$')}?api-version={api_version}"
+
+    async def _ask(self, request: HttpRequest) -> Any:
+        answer = await self._client().send_request(request)
+        if answer.status_code >= 400:  # noqa: PLR2004
+            raise HttpResponseError(response=answer, error_format=_error_format())
+        return answer
+
+    def _client(self) -> AsyncARMPipelineClient[Any, Any]:
+        if self._made is None:
+            from azure.mgmt.core import AsyncARMPipelineClient  # noqa: PLC0415  costs time at cold start
+
+            options = self._connection.arm_options()
+            self._made = AsyncARMPipelineClient(
+                base_url=options["base_url"], policies=options["policies"], transport=options["transport"]
+            )
+        return self._made
+
+
+def _error_format() -> Any:
+    from azure.mgmt.core.exceptions import ARMErrorFormat  # noqa: PLC0415  costs time at cold start
+
+    return ARMErrorFormat
+
+
+def checked(body: Any, address: Address) -> Json:
+    """Return the body if it is one of this resource; a resource's answer that names another is no use."""
+    if not isinstance(body, dict) or str(body.get("id", "")).rstrip("/").lower() != address.folded:
+        raise unreadable(address.url)
+    return body
+
+
+def reply_of(answer: Any) -> Reply:
+    """Return what an answer to a write says: its body, and where to ask for the rest if Azure is still at it.
+
+    Azure-AsyncOperation wins over Location, and counts whatever the status is: Cosmos DB answers 200 with it and is
+    not done. A Location without 202 names the thing itself [ARM RPC, asynchronous operations].
+    """
+    body = _json_or_nothing(answer)
+    operation = answer.headers.get("Azure-AsyncOperation") or ""
+    if not operation and answer.status_code == _RUNNING:
+        operation = answer.headers.get("Location") or ""
+    remaining = answer.headers.get(_REMAINING) or ""
+    left = int(remaining) if remaining.isdigit() else None
+    return Reply(answer.status_code, body, operation, retry_after(answer.headers), left)
+
+
+def _json_or_nothing(answer: Any) -> Json:
+    """Return the body; what a write answers is never decided on, so one that cannot be read is no error."""
+    try:
+        body = answer.json() if answer.content else {}
+    except (ValueError, BadAddress):
+        return {}
+    return body if isinstance(body, dict) else {}

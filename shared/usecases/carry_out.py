@@ -1,0 +1,94 @@
+"""Sending a change to Azure, and keeping account of what was sent and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from shared.domain.keys import KeyRef
+from shared.domain.plan import Facts, SetKeys
+from shared.domain.reasons import Reason
+from shared.domain.report import Write
+from shared.domain.resource import Address, Change, KeyUse
+from shared.domain.work import Going
+from shared.errors import NotThere, Refusal, TryLater
+from shared.usecases.context import Context
+from shared.usecases.observe import see
+from shared.usecases.operations import wait_shortly
+from shared.usecases.pacing import bucket_of
+
+FEW_LEFT = 5  # writes that Azure says it still takes: others need some too
+REFILL = timedelta(seconds=2)  # ARM refills ten writes a second [learn request-limits-and-throttling]
+
+
+class Progressed(Struct):
+    """What has happened so far in one handling of an item."""
+
+    uses: tuple[KeyUse, ...] = ()
+    planned: tuple[Change, ...] = ()
+    wrote: tuple[Write, ...] = ()
+    as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
+    going: Going | None = None  # a change of ours that Azure has not ended yet
+    left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
+
+
+async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
+    """Send the change. Returns whether Azure is still at it; `progress.going` then says where to ask."""
+    before = {use.slot: use.configured for use in facts.uses}
+    progress.planned += step.changes
+    try:
+        async with refusals_told(context, facts.address):
+            all_sent = await _send(context, facts, step, progress)
+    except TryLater as error:
+        if error.reason is not Reason.SERVICE_UNAVAILABLE:
+            raise  # Azure said no, so nothing happened
+        _note_sent(context, step, before, progress, accepted=False)
+        raise
+    except NotThere as error:
+        if await see(context, facts.service, facts.address) is not None:
+            # The resource is there, so something it refers to is not.
+            raise Refusal(Reason.REFUSED, error.detail) from error
+        return False  # the next look says that it is gone
+    finally:  # whatever came of it, bodies that were read until now are void
+        context.recent.note_written(facts.address, context.ports.clock.now())
+    if all_sent:
+        _note_sent(context, step, before, progress, accepted=True)
+    return progress.going is not None
+
+
+async def _send(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
+    """Send the requests of a change one after the other, from where an earlier look had to leave off. Returns whether
+    all of them are sent.
+    """
+    requests = facts.service.write(facts.body, step.changes)
+    left_off = progress.left_off
+    first = left_off.sent if left_off is not None and left_off.changes == step.changes else 0
+    for sent, request in enumerate(requests[first:], first + 1):
+        reply = await context.ports.resources.send(request)
+        if reply.remaining is not None and reply.remaining < FEW_LEFT:
+            context.pacer.refused(bucket_of(facts.address), context.ports.clock.now(), REFILL)
+        if reply.operation and not await wait_shortly(context, reply):
+            progress.going = Going(reply.operation, sent, step.changes)
+            return sent == len(requests)
+    return True
+
+
+def _note_sent(
+    context: Context, step: SetKeys, before: dict[str, KeyRef], progress: Progressed, *, accepted: bool
+) -> None:
+    at = context.ports.clock.now()
+    progress.wrote += tuple(Write(at, one.slot, before[one.slot], one.to, accepted) for one in step.changes)
+
+
+@asynccontextmanager
+async def refusals_told(context: Context, address: Address) -> AsyncIterator[None]:
+    """Tell the pacer when the resource's own provider asks for a slower pace."""
+    try:
+        yield
+    except TryLater as error:
+        if error.reason is Reason.THROTTLED:
+            context.pacer.refused(bucket_of(address), context.ports.clock.now(), error.after or timedelta(0))
+        raise

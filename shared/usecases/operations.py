@@ -1,0 +1,40 @@
+"""Long-running operations: asking how they stand, without sleeping in an invocation for more than seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from shared.errors import NotThere, TryLater
+from shared.ports import Progress, Reply
+from shared.usecases.context import Context
+
+PAUSES = (1.0, 2.0)  # seconds; what takes longer goes back on the queue
+
+
+async def end_of(context: Context, url: str) -> Progress:
+    """Return how an operation stands. One that Azure has forgotten has ended, how is seen at the resource.
+
+    Raises Refusal with the reason why it failed, TryLater when nobody knows.
+    """
+    try:
+        return await context.ports.resources.operation(url)
+    except NotThere:
+        return Progress(ended=True)
+
+
+async def wait_shortly(context: Context, reply: Reply) -> bool:
+    """Wait for an operation that just began, a few seconds at most. Returns whether it has ended."""
+    after = reply.after
+    for pause in PAUSES:
+        if after is not None and after > timedelta(seconds=pause):
+            return False
+        await asyncio.sleep(pause)
+        try:
+            state = await end_of(context, reply.operation)
+        except TryLater:
+            return False  # the next look asks again
+        if state.ended:
+            return True
+        after = state.after
+    return False

@@ -1,0 +1,55 @@
+"""Which rule of the policy is meant for a resource."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.domain.policy import Policy, Rule, Site, decide
+from shared.domain.reasons import Reason
+from shared.domain.resource import Address, Json, address_of
+from shared.errors import Refusal, TryLater
+from shared.usecases.context import Context
+
+
+async def rule_for(context: Context, address: Address, body: Json) -> Rule | None:
+    """Return the rule that is meant for a resource that was just read; None: no rule is. Raises AppError."""
+    policy = await context.ports.policies.current()
+    return decide(policy.rules, await _site(context, policy, address, body))
+
+
+async def _site(context: Context, policy: Policy, address: Address, body: Json) -> Site:
+    arm = address.arm
+    groups: tuple[str, ...] = ()
+    if policy.asks_for_groups:
+        groups = (await context.ports.finder.group_chains()).get(arm.subscription.lower(), ())
+    top = await _parent(context, address) if address.parent and policy.asks_about_parent(arm.type) else body
+    return Site(
+        type=arm.type,
+        name=arm.name,
+        subscription=arm.subscription,
+        resource_group=arm.group,
+        kind=str(top.get("kind") or ""),
+        location=str(top.get("location") or ""),
+        tags=_tags(top.get("tags")),
+        management_groups=groups,
+    )
+
+
+async def _parent(context: Context, address: Address) -> Json:
+    """Return the body of the top-level resource. Without it no rule can be told, so nothing is done until it is there:
+    a rule that is meant for it must not be passed over.
+    """
+    top = address_of("/".join(address.url.split("/")[:9]))
+    service = context.service(top.type)
+    if service is None:
+        raise Refusal(Reason.UNSUPPORTED_TYPE, top.type)
+    found = await context.ports.resources.get(service, top)
+    if found is None:
+        raise TryLater(Reason.CONFLICT, f"{top.url} is not there, and what lies below it is")
+    return found
+
+
+def _tags(written: Any) -> dict[str, str]:
+    if not isinstance(written, dict):
+        return {}
+    return {str(name): str(value) for name, value in written.items()}
