@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PIECE = 4 * 1024 * 1024  # bytes read at a time
 _MOST_FILES = 100  # of one instance and hour: a blob takes 50,000 blocks [learn rest/api/storageservices append-block]
-_FULL = {"BlockCountExceedsLimit", "BlobIsSealed"}
+_FULL = "BlockCountExceedsLimit"
 _NO_RANGE = 416
 
 
@@ -41,7 +41,7 @@ class BlobStore:
                 try:
                     await self._grow(f"{stem}.jsonl" if one == 1 else f"{stem}-{one}.jsonl", data)
                 except HttpResponseError as error:
-                    if _code(error) not in _FULL:
+                    if _code(error) != _FULL:
                         raise
                 else:
                     return
