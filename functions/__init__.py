@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functions.converge import blueprint as converge
+from functions.evidence import blueprint as evidence
 from functions.health import blueprint as health
 from functions.key_events import blueprint as key_events
 from functions.poison import blueprint as poison
@@ -12,6 +13,6 @@ from functions.rotate import blueprint as rotate
 from functions.sweep import blueprint as sweep
 from functions.work import blueprint as work
 
-BLUEPRINTS = (health, converge, rotate, replay, key_events, resource_events, work, poison, sweep)
+BLUEPRINTS = (health, converge, rotate, replay, evidence, key_events, resource_events, work, poison, sweep)
 
 __all__ = ["BLUEPRINTS"]

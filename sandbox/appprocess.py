@@ -23,6 +23,7 @@ from sandbox.https import PortTakenError
 
 SETTINGS = {
     "AzureWebJobsStorage__queueServiceUri": "https://cmkautopilot.queue.core.windows.net",
+    "AzureWebJobsStorage__blobServiceUri": "https://cmkautopilot.blob.core.windows.net",
     "AzureWebJobsStorage__credential": "managedidentity",
     "CMK_OUTCOME_TOPIC": "https://cmk-outcomes.westeurope-1.eventgrid.azure.net/api/events",
     "WEBSITE_SITE_NAME": "cmk-autopilot",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from sandbox import blobs
 from sandbox.arm import loading, roles
 from sandbox.arm.target import subscription_of
 from sandbox.clock import Clock
@@ -20,7 +21,7 @@ from sandbox.wire import Json
 from sandbox.world import World
 
 KEYS: Final = frozenset(
-    {"subscriptions", "resources", "keys", "roleAssignments", "eventSubscriptions"}
+    {"subscriptions", "resources", "keys", "roleAssignments", "eventSubscriptions", "immutable"}
     | {"latency", "throttling", "graphLag", "seed", "tenantId"}
 )
 _LONG: Final = 15  # digits; a longer number in YAML is a name that happens to have only digits
@@ -94,6 +95,9 @@ def _settings(world: World, estate: Json) -> None:
     world.memory["throttling"] = str(estate.get("throttling", "on")).lower() not in {"off", "false"}
     with _entry("graphLag"):
         world.memory["graph"] = {"lag": float(estate.get("graphLag") or 0)}
+    with _entry("immutable"):
+        for one in estate.get("immutable") or ():
+            blobs.keep(world, str(one))
     world.memory["eventSubscriptions"] = estate.get("eventSubscriptions") or []
 
 

@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import formatdate
 from html import escape
 from itertools import islice
 from xml.etree import ElementTree as ET
 
-from sandbox.identity import bearer
-from sandbox.wire import Answer, Call, Refused
+from sandbox.storagewire import (
+    StorageRefused,
+    absent,
+    authorize,
+    common_headers,
+    date,
+    empty,
+    number,
+    out_of_range,
+    xml,
+)
+from sandbox.wire import Answer, Call
 from sandbox.world import World
 
 NAME = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -23,17 +31,6 @@ LIMIT = 64 * 1024  # bytes of a message's text
 WEEK = 7 * 24 * 3600  # seconds: the longest invisibility, and the default time to live
 HOLD = 30  # seconds: the default invisibility of what was received
 BATCH = 32
-VERSION = "2026-02-06"
-NEVER = "Fri, 31 Dec 9999 23:59:59 GMT"
-
-
-class StorageRefused(Refused):
-    """A refusal as storage writes it: XML, and the code in x-ms-error-code."""
-
-    def answer(self) -> Answer:
-        """Return <Error><Code/><Message/></Error>."""
-        inner = f"<Code>{self.code}</Code><Message>{escape(self.message, quote=False)}</Message>"
-        return _xml(f"<Error>{inner}</Error>", self.status, {**self.headers, "x-ms-error-code": self.code})
 
 
 @dataclass
@@ -92,8 +89,7 @@ class Queue:
 def answer(world: World, call: Call) -> Answer:
     """Answer for an account's queue host; raises StorageRefused with storage's codes, 501 for what is left out."""
     found = _route(world, call)
-    common = {"x-ms-version": call.headers.get("x-ms-version", VERSION), "Date": _date(world.clock.time())}
-    return replace(found, headers={**found.headers, **common})
+    return replace(found, headers={**found.headers, **common_headers(world, call)})
 
 
 def depth(world: World, account: str, queue: str) -> int:
@@ -108,7 +104,7 @@ def messages(world: World, account: str, queue: str) -> list[Message]:
 
 
 def _route(world: World, call: Call) -> Answer:
-    _authorize(world, call)
+    authorize(world, call)
     account = _queues(world, call.host.partition(".")[0])
     match call.segments:
         case () if call.method == "GET" and call.query.get("comp") == "list":
@@ -119,7 +115,7 @@ def _route(world: World, call: Call) -> Answer:
             return _messages(world, _find(account, name), call)
         case (name, "messages", id_):
             return _message(world, _find(account, name), id_, call)
-    raise _absent(call)
+    raise absent(call, "queues")
 
 
 def _queue(account: dict[str, Queue], name: str, call: Call) -> Answer:
@@ -133,62 +129,62 @@ def _queue(account: dict[str, Queue], name: str, call: Call) -> Answer:
                 )
             if name not in account:
                 account[name] = Queue(name, metadata)
-                return _empty(201)
+                return empty(201)
             if account[name].metadata != metadata:
                 raise StorageRefused(409, "QueueAlreadyExists", "The specified queue already exists.")
-            return _empty(204)
+            return empty(204)
         case "DELETE", "":
             del account[_find(account, name).name]
-            return _empty(204)
+            return empty(204)
         case (("GET" | "HEAD"), "metadata"):
             queue = _find(account, name)
             headers = {f"x-ms-meta-{key}": value for key, value in queue.metadata.items()}
-            return _empty(200, {**headers, "x-ms-approximate-messages-count": str(len(queue.messages))})
+            return empty(200, {**headers, "x-ms-approximate-messages-count": str(len(queue.messages))})
         case "PUT", "metadata":
             _find(account, name).metadata = metadata
-            return _empty(204)
+            return empty(204)
         case "GET", "acl":
             _find(account, name)
-            return _xml("<SignedIdentifiers />")
-    raise _absent(call)
+            return xml("<SignedIdentifiers />")
+    raise absent(call, "queues")
 
 
 def _messages(world: World, queue: Queue, call: Call) -> Answer:
     now = world.clock.time()
     if call.method == "POST":
-        hold = _number(call, "visibilitytimeout", 0, 0, WEEK)
-        ttl = _number(call, "messagettl", WEEK, -1, 2**31)
+        hold = number(call, "visibilitytimeout", 0, 0, WEEK)
+        ttl = number(call, "messagettl", WEEK, -1, 2**31)
         if ttl == 0 or 0 < ttl <= hold:
-            raise _out_of_range("messagettl" if ttl == 0 else "visibilitytimeout")
+            raise out_of_range("messagettl" if ttl == 0 else "visibilitytimeout")
         expires = None if ttl < 0 else now + ttl
         message = Message(world.new_id(), _text(call), now, expires, now, "")
         queue.live(now)[message.id] = message
         queue.show_at(world, message, now + hold)
         if expires is not None:
             heapq.heappush(queue.expiring, (expires, message.id))
-        return _xml(f"<QueueMessagesList>{_shown(message)}</QueueMessagesList>", 201)
+        return xml(f"<QueueMessagesList>{_shown(message)}</QueueMessagesList>", 201)
     if call.method == "GET":
-        wanted = _number(call, "numofmessages", 1, 1, BATCH)
+        wanted = number(call, "numofmessages", 1, 1, BATCH)
         peek = call.query.get("peekonly", "").lower() == "true"
-        hold = _number(call, "visibilitytimeout", HOLD, 1, WEEK)
+        hold = number(call, "visibilitytimeout", HOLD, 1, WEEK)
         found = queue.visible(now, wanted, keep=peek)
         if not peek:
             for message in found:
                 message.dequeue_count += 1
                 queue.show_at(world, message, now + hold)
         lines = "".join(_shown(message, text=True, receipt=not peek) for message in found)
-        return _xml(f"<QueueMessagesList>{lines}</QueueMessagesList>")
+        return xml(f"<QueueMessagesList>{lines}</QueueMessagesList>")
     if call.method == "DELETE":
         queue.messages.clear()
         queue.waiting.clear()
         queue.expiring.clear()
-        return _empty(204)
-    raise _absent(call)
+        return empty(204)
+    raise absent(call, "queues")
 
 
 def _message(world: World, queue: Queue, id_: str, call: Call) -> Answer:
     if call.method not in {"PUT", "DELETE"}:
-        raise _absent(call)
+        raise absent(call, "queues")
     now = world.clock.time()
     message = queue.live(now).get(id_)
     if message is None:
@@ -198,19 +194,19 @@ def _message(world: World, queue: Queue, id_: str, call: Call) -> Answer:
         raise StorageRefused(400, "PopReceiptMismatch", text)
     if call.method == "DELETE":
         del queue.messages[id_]
-        return _empty(204)
-    hold = _number(call, "visibilitytimeout", None, 0, WEEK)
+        return empty(204)
+    hold = number(call, "visibilitytimeout", None, 0, WEEK)
     if message.expires is not None and now + hold >= message.expires:
-        raise _out_of_range("visibilitytimeout")
+        raise out_of_range("visibilitytimeout")
     if call.body:
         message.text = _text(call)
     queue.show_at(world, message, now + hold)
-    headers = {"x-ms-popreceipt": message.receipt, "x-ms-time-next-visible": _date(message.visible)}
-    return _empty(204, headers)
+    headers = {"x-ms-popreceipt": message.receipt, "x-ms-time-next-visible": date(message.visible)}
+    return empty(204, headers)
 
 
 def _list(account: dict[str, Queue], call: Call) -> Answer:
-    size = _number(call, "maxresults", 5000, 1, 5000)
+    size = number(call, "maxresults", 5000, 1, 5000)
     prefix, marker = call.query.get("prefix", ""), call.query.get("marker", "")
     names = [name for name in sorted(account) if name.startswith(prefix) and name >= marker]
     lines = []
@@ -223,23 +219,7 @@ def _list(account: dict[str, Queue], call: Call) -> Answer:
     following = names[size] if len(names) > size else ""
     echo = f"<Prefix>{escape(prefix)}</Prefix><Marker>{escape(marker)}</Marker><MaxResults>{size}</MaxResults>"
     inner = f"{echo}<Queues>{''.join(lines)}</Queues><NextMarker>{following}</NextMarker>"
-    return _xml(f'<EnumerationResults ServiceEndpoint="https://{call.host}/">{inner}</EnumerationResults>')
-
-
-def _authorize(world: World, call: Call) -> None:
-    scheme = call.headers.get("authorization", "").partition(" ")[0].lower()
-    if scheme in {"sharedkey", "sharedkeylite"} or call.query.get("sig"):
-        return
-    where = f'Bearer authorization_uri="https://login.microsoftonline.com/{world.tenant_id}/oauth2/authorize"'
-    headers = {"WWW-Authenticate": f"{where} resource_id=https://storage.azure.com"}
-    if scheme != "bearer":
-        text = (
-            "Server failed to authenticate the request. Please refer to the information in the www-authenticate header."
-        )
-        raise StorageRefused(401, "NoAuthenticationInformation", text, headers)
-    if bearer(world, call, ("https://storage.azure.com", f"https://{call.host}")) is None:
-        text = "Server failed to authenticate the request."
-        raise StorageRefused(401, "InvalidAuthenticationInfo", text, headers)
+    return xml(f'<EnumerationResults ServiceEndpoint="https://{call.host}/">{inner}</EnumerationResults>')
 
 
 def _queues(world: World, account: str) -> dict[str, Queue]:
@@ -253,22 +233,6 @@ def _find(account: dict[str, Queue], name: str) -> Queue:
     if queue is None:
         raise StorageRefused(404, "QueueNotFound", "The specified queue does not exist.")
     return queue
-
-
-def _number(call: Call, name: str, default: int | None, least: int, most: int) -> int:
-    text = call.query.get(name)
-    if text is None and default is not None:
-        return default
-    if text is None:
-        text = f"The query parameter {name} is missing."
-        raise StorageRefused(400, "MissingRequiredQueryParameter", text)
-    try:
-        value = int(text)
-    except ValueError as error:
-        raise StorageRefused(400, "InvalidQueryParameterValue", f"The value of {name} is no number.") from error
-    if not least <= value <= most:
-        raise _out_of_range(name)
-    return value
 
 
 def _text(call: Call) -> str:
@@ -287,35 +251,13 @@ def _text(call: Call) -> str:
 def _shown(message: Message, *, text: bool = False, receipt: bool = True) -> str:
     parts = [
         f"<MessageId>{message.id}</MessageId>",
-        f"<InsertionTime>{_date(message.inserted)}</InsertionTime>",
-        f"<ExpirationTime>{_date(message.expires)}</ExpirationTime>",
+        f"<InsertionTime>{date(message.inserted)}</InsertionTime>",
+        f"<ExpirationTime>{date(message.expires)}</ExpirationTime>",
     ]
     if receipt:
         parts.append(f"<PopReceipt>{message.receipt}</PopReceipt>")
-        parts.append(f"<TimeNextVisible>{_date(message.visible)}</TimeNextVisible>")
+        parts.append(f"<TimeNextVisible>{date(message.visible)}</TimeNextVisible>")
     if text:
         parts.append(f"<DequeueCount>{message.dequeue_count}</DequeueCount>")
         parts.append(f"<MessageText>{escape(message.text, quote=False)}</MessageText>")
     return f"<QueueMessage>{''.join(parts)}</QueueMessage>"
-
-
-def _date(moment: float | None) -> str:
-    return NEVER if moment is None else formatdate(moment, usegmt=True)
-
-
-def _xml(inner: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    body = f'<?xml version="1.0" encoding="utf-8"?>{inner}'.encode()
-    return Answer(status, {"Content-Type": "application/xml", **(headers or {})}, body)
-
-
-def _empty(status: int, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, dict(headers or {}))
-
-
-def _out_of_range(name: str) -> StorageRefused:
-    text = f"One of the query parameters specified in the request URI is outside the permissible range: {name}."
-    return StorageRefused(400, "OutOfRangeQueryParameterValue", text)
-
-
-def _absent(call: Call) -> StorageRefused:
-    return StorageRefused(501, "NotInSandbox", f"The sandbox's queues do not do {call.method} {call.url}.")

@@ -112,6 +112,18 @@ async def _chunks(body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + BLOCK]
 
 
+class _Stream(AsyncIterator[bytes]):
+    """A body in chunks that knows its response: azure-storage-blob asks it, and hangs the blob's properties on it."""
+
+    def __init__(self, response: AsyncHttpResponseImpl, body: bytes) -> None:
+        self.response = response
+        self.content_length = len(body)
+        self._parts = _chunks(body)
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._parts)
+
+
 class _Connection:
     """What an SDK sees as the transport's own response: something to close, and its status and headers."""
 
@@ -136,7 +148,7 @@ class _Rest(AsyncHttpResponseImpl):
             reason=_reason(answer.status),
             content_type=connection.headers.get("content-type"),
             headers=connection.headers,
-            stream_download_generator=lambda **_: _chunks(answer.body),
+            stream_download_generator=lambda *_, **__: _Stream(self, answer.body),
         )
 
 

@@ -39,7 +39,7 @@ class Logged:
     method: str
     url: str
     status: int  # 0: the connection broke
-    kind: str  # read | write | childList | list | vault | graph | identity | directory | queue | topic | other
+    kind: str  # read | write | childList | list | vault | graph | identity | directory | queue | blob | topic | other
     client_request_id: str = ""
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared import settings as settings_module
 from shared.adapters.arm import Arm
@@ -22,6 +23,10 @@ from shared.adapters.connection import (
     managed_identity,
     signed_in_user,
 )
+from shared.adapters.evidence import EvidenceSink, Store
+from shared.adapters.evidence_blobs import BlobStore
+from shared.adapters.evidence_folder import FolderStore
+from shared.adapters.evidence_reading import EvidenceReader, NoEvidence
 from shared.adapters.journal import Journals, LogSink, Sink, TopicSink
 from shared.adapters.keys import VaultKeys
 from shared.adapters.myself import TokenClaims
@@ -36,7 +41,7 @@ from shared.adapters.vaults import VaultInventory
 from shared.adapters.work_queue import QueueSite, StorageWorkQueue
 from shared.ports import Ports, correlation
 from shared.services.registry import services
-from shared.settings import Problem
+from shared.settings import Problem, Settings
 from shared.usecases.context import Context
 from shared.usecases.pacing import Pacer
 from shared.usecases.recent import Recent
@@ -69,7 +74,7 @@ def build(
 ) -> App:
     """Put the app together. A wrong setting does not stop it: `health` shows it, and what needs it says so."""
     settings, problems = settings_module.read(environ, {name: one.storage_suffix for name, one in CLOUDS.items()})
-    cloud = CLOUDS[settings.cloud]
+    cloud = replace(CLOUDS[settings.cloud], blob_host=settings.evidence_host)
     if make_credential is None and settings.on_own_machine:
         make_credential = signed_in_user
     connection = Connection(
@@ -80,6 +85,9 @@ def build(
     graph = ResourceGraph(connection, clock, arm)
     policies = WatchedPolicy(from_file(settings.policy), clock)
     sinks: list[Sink] = [LogSink()]
+    store = _evidence_store(connection, settings)
+    if store is not None:
+        sinks.append(EvidenceSink(store, new_id))
     if settings.outcome_topic:
         sinks.append(TopicSink(connection, settings.outcome_topic, new_id))
     journals = Journals(tuple(sinks), clock.now)
@@ -95,9 +103,16 @@ def build(
         policies=policies,
         turns=OwnTurns(clock),
         myself=TokenClaims(connection),
+        evidence=EvidenceReader(store) if store is not None else NoEvidence(),
     )
     context = Context(ports, services(), settings.own, Recent(), Pacer(), cloud.vault_suffix)
     return App(context, journals, problems, new_id)
+
+
+def _evidence_store(connection: Connection, settings: Settings) -> Store | None:
+    if settings.evidence_host:
+        return BlobStore(connection, settings.evidence)
+    return FolderStore(settings.evidence) if settings.evidence else None
 
 
 def new_id() -> str:

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from shared.domain.evidence_query import Page as EvidencePage
+from shared.domain.evidence_query import Query as EvidenceQuery
 from shared.domain.keys import KeyHistory, KeyId, Material
 from shared.domain.policy import Policy
 from shared.domain.report import Report
@@ -169,6 +171,14 @@ class Turns(Protocol):
         ...
 
 
+class Evidence(Protocol):
+    """What the journal keeps for good, read back."""
+
+    async def read(self, query: EvidenceQuery) -> EvidencePage:
+        """Return the first lines that are asked for, the oldest first. Raises AppError."""
+        ...
+
+
 class WriteSwitch(Protocol):
     """The kill switch."""
 
@@ -199,3 +209,4 @@ class Ports(Struct, frozen=True):
     policies: Policies
     turns: Turns
     myself: Myself
+    evidence: Evidence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -26,7 +27,15 @@ class Settings(Struct, frozen=True):
     queue_service_uri: str  # [AzureWebJobsStorage__queueServiceUri or AzureWebJobsStorage__accountName]
     queue_connection: str  # [AzureWebJobsStorage] connection string, for development
     policy: Path  # [CMK_POLICY] a file; a name without a folder lies beside function_app.py. Default: policy.yaml
+    evidence: (
+        str  # [CMK_EVIDENCE] URL of a blob container, a folder, or off; default: a container of the host's account
+    )
     own: Own  # [CMK_OWN_RESOURCE_GROUP] an id; else WEBSITE_OWNER_NAME with WEBSITE_RESOURCE_GROUP; the queue's account
+
+    @property
+    def evidence_host(self) -> str:
+        """Return the blob host that evidence goes to; "" where it goes to a folder or nowhere."""
+        return urlsplit(self.evidence).hostname or "" if self.evidence.startswith("https://") else ""
 
 
 class Problem(Struct, frozen=True):
@@ -36,6 +45,9 @@ class Problem(Struct, frozen=True):
     text: str
 
 
+EVIDENCE = "CMK_EVIDENCE"
+CONTAINER = "cmk-evidence"
+FOLDER = ".sandbox/evidence"
 WRITES = "CMK_WRITES"  # on (default) or off; looked up before every write, so it is no part of Settings
 
 
@@ -61,7 +73,12 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         problems.append(Problem("AzureWebJobsStorage", "no storage account for the queue; set __queueServiceUri"))
     if (writes := environ.get(WRITES, "on").strip().lower()) not in ON | OFF:
         problems.append(Problem(WRITES, f"{writes!r} is neither on nor off, and counts as off"))
-    own = _own(environ, uri, connection)
+    try:
+        evidence = _evidence(environ, clouds[cloud], uri, connection)
+    except ValueError as error:
+        problems.append(Problem(EVIDENCE, str(error)))
+        evidence = ""
+    own = _own(environ, uri, connection, evidence)
     if environ.get("WEBSITE_SITE_NAME") and not own.resource_groups:
         problems.append(Problem("CMK_OWN_RESOURCE_GROUP", "the app's own resource group is not known; set its id"))
     settings = Settings(
@@ -73,6 +90,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         uri,
         connection,
         ROOT / (environ.get("CMK_POLICY", "") or "policy.yaml"),
+        evidence,
         own,
     )
     return settings, tuple(problems)
@@ -86,13 +104,48 @@ def _queue(environ: Mapping[str, str], storage_suffix: str) -> tuple[str, str]:
     return uri, "" if uri else environ.get("AzureWebJobsStorage", "")
 
 
-def _own(environ: Mapping[str, str], uri: str, connection: str) -> Own:
+def _evidence(environ: Mapping[str, str], storage_suffix: str, uri: str, connection: str) -> str:
+    """Return the container's URL, a folder, or "". Raises ValueError with what is wrong."""
+    written = environ.get(EVIDENCE, "").strip()
+    if written.lower() in OFF:
+        return ""
+    if not written:
+        written = _evidence_by_default(environ, storage_suffix, uri, connection)
+    if written.startswith(("https:", "http:")):
+        blobs = rf"https://[a-z0-9]+\.blob{re.escape(storage_suffix)}/[a-z0-9](?:-?[a-z0-9]){{2,62}}"
+        if not re.fullmatch(blobs, written.lower().rstrip("/")):
+            raise ValueError(
+                f"must be https://ACCOUNT.blob{storage_suffix}/CONTAINER"
+            )  # not echoed: it may hold a signature
+        return written.lower().rstrip("/")
+    if written and environ.get("WEBSITE_SITE_NAME"):
+        raise ValueError("a folder keeps nothing on Azure: name a blob container, or say off")
+    return written
+
+
+def _evidence_by_default(environ: Mapping[str, str], storage_suffix: str, uri: str, connection: str) -> str:
+    """Return a container of the account that the host and the queue use; for development storage a folder."""
+    blobs = environ.get("AzureWebJobsStorage__blobServiceUri", "").rstrip("/")
+    account = environ.get("AzureWebJobsStorage__accountName", "") or _account_of(uri, connection)
+    if not blobs and account:
+        blobs = f"https://{account}.blob{storage_suffix}"
+    if re.search(r"UseDevelopmentStorage=true|devstoreaccount1", blobs or connection, re.IGNORECASE):
+        return FOLDER
+    return f"{blobs}/{CONTAINER}" if blobs else ""
+
+
+def _account_of(uri: str, connection: str) -> str:
+    named = re.search(r"(?:^|;)AccountName=([^;]+)", connection, re.IGNORECASE)
+    return uri.removeprefix("https://").partition(".")[0] if uri else named.group(1) if named else ""
+
+
+def _own(environ: Mapping[str, str], uri: str, connection: str, evidence: str) -> Own:
     """Return what the app stands on. WEBSITE_OWNER_NAME is "{subscription}+{plan's group and region}"."""
     subscription = environ.get("WEBSITE_OWNER_NAME", "").partition("+")[0]
     group = environ.get("WEBSITE_RESOURCE_GROUP", "")
     groups = {environ.get("CMK_OWN_RESOURCE_GROUP", "").lower().rstrip("/")} - {""}
     if subscription and group:
         groups.add(f"/subscriptions/{subscription}/resourcegroups/{group}".lower())
-    account = re.search(r"(?:^|;)AccountName=([^;]+)", connection, re.IGNORECASE)
-    accounts = {uri.removeprefix("https://").partition(".")[0], account.group(1) if account else ""}
+    kept_in = evidence.removeprefix("https://").partition(".")[0] if evidence.startswith("https://") else ""
+    accounts = {_account_of(uri, connection), kept_in}
     return Own(frozenset(groups), frozenset(one.lower() for one in accounts if one))

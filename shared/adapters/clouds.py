@@ -22,6 +22,7 @@ class Cloud(Struct, frozen=True):
     search_scope: str
     events_scope: str = "https://eventgrid.azure.net/.default"
     storage_scope: str = "https://storage.azure.com/.default"
+    blob_host: str = ""  # the one account that evidence goes to, if any
 
     @property
     def arm_scope(self) -> str:
@@ -42,6 +43,8 @@ class Cloud(Struct, frozen=True):
         """Return the scope whose tokens may go to this host; None: no token may."""
         if host == self.arm:
             return self.arm_scope
+        if self.blob_host and host == self.blob_host:
+            return self.storage_scope
         for suffix, scope in (
             (self.vault_suffix, self.vault_scope),
             (f".queue{self.storage_suffix}", self.storage_scope),

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from shared.domain.keys import KeyId, KeyRef
 from shared.domain.reasons import Blocked, Reason, Wait
-from shared.domain.resource import Address, Change
+from shared.domain.resource import Address, Change, Json
 from shared.domain.work import WorkItem
 
 
@@ -94,13 +94,18 @@ Outcome = Rotated | Converged | Waiting | Stopped | Gone | LeftAlone | Answered 
 
 
 class Write(Struct, frozen=True):
-    """A change that was sent: which slot, from which key version to which. Not accepted: its answer got lost."""
+    """A change that was sent: which slot, from which key version to which. Not accepted: its answer got lost.
+
+    `fields_before` and `fields_after` are the key's fields as they were in the body and as they were sent, by path.
+    """
 
     at: datetime
     slot: str
     before: KeyRef
     after: KeyRef
     accepted: bool = True
+    fields_before: Json = {}
+    fields_after: Json = {}
 
 
 class Report(Struct, frozen=True):

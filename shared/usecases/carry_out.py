@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from shared.domain.keys import KeyRef
+from shared.domain.evidence import changed_fields
 from shared.domain.plan import Facts, SetKeys
 from shared.domain.reasons import Reason
 from shared.domain.report import Write
-from shared.domain.resource import Address, Change, KeyUse
+from shared.domain.resource import Address, Change, KeyUse, Request
 from shared.domain.work import Going
 from shared.errors import NotThere, Refusal, TryLater
 from shared.usecases.context import Context
@@ -37,15 +37,15 @@ class Progressed(Struct):
 
 async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
     """Send the change. Returns whether Azure is still at it; `progress.going` then says where to ask."""
-    before = {use.slot: use.configured for use in facts.uses}
+    requests = facts.service.write(facts.body, step.changes)
     progress.planned += step.changes
     try:
         async with refusals_told(context, facts.address):
-            all_sent = await _send(context, facts, step, progress)
+            all_sent = await _send(context, facts, step, requests, progress)
     except TryLater as error:
         if error.reason is not Reason.SERVICE_UNAVAILABLE:
             raise  # Azure said no, so nothing happened
-        _note_sent(context, step, before, progress, accepted=False)
+        _note_sent(context, facts, step, requests, progress, accepted=False)
         raise
     except NotThere as error:
         if await see(context, facts.service, facts.address) is not None:
@@ -55,15 +55,16 @@ async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Pro
     finally:  # whatever came of it, bodies that were read until now are void
         context.recent.note_written(facts.address, context.ports.clock.now())
     if all_sent:
-        _note_sent(context, step, before, progress, accepted=True)
+        _note_sent(context, facts, step, requests, progress, accepted=True)
     return progress.going is not None
 
 
-async def _send(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
+async def _send(
+    context: Context, facts: Facts, step: SetKeys, requests: tuple[Request, ...], progress: Progressed
+) -> bool:
     """Send the requests of a change one after the other, from where an earlier look had to leave off. Returns whether
     all of them are sent.
     """
-    requests = facts.service.write(facts.body, step.changes)
     left_off = progress.left_off
     first = left_off.sent if left_off is not None and left_off.changes == step.changes else 0
     for sent, request in enumerate(requests[first:], first + 1):
@@ -77,10 +78,19 @@ async def _send(context: Context, facts: Facts, step: SetKeys, progress: Progres
 
 
 def _note_sent(
-    context: Context, step: SetKeys, before: dict[str, KeyRef], progress: Progressed, *, accepted: bool
+    context: Context,
+    facts: Facts,
+    step: SetKeys,
+    requests: tuple[Request, ...],
+    progress: Progressed,
+    *,
+    accepted: bool,
 ) -> None:
     at = context.ports.clock.now()
-    progress.wrote += tuple(Write(at, one.slot, before[one.slot], one.to, accepted) for one in step.changes)
+    before = {use.slot: use.configured for use in facts.uses}
+    last = requests[-1]  # the one that makes the change; those before it prepare it
+    was, sent = changed_fields(facts.body if last.address.folded == facts.address.folded else {}, last.body or {})
+    progress.wrote += tuple(Write(at, one.slot, before[one.slot], one.to, accepted, was, sent) for one in step.changes)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.rest import HttpRequest
+from msgspec.structs import replace
 
 from shared.adapters.clouds import CLOUDS
 from shared.adapters.guard import GuardedTransport, Tokens
@@ -80,6 +81,14 @@ def test_no_request_leaves_for_another_host_with_a_token_or_without(url: str) ->
         with pytest.raises(Refusal) as refused:
             asyncio.run(leave(url, scope=scope))
         assert refused.value.reason is Reason.FOREIGN_HOST
+
+
+def test_of_blob_hosts_only_the_one_that_keeps_evidence_is_ours() -> None:
+    cloud = replace(CLOUD, blob_host="proofs.blob.core.windows.net")
+    assert cloud.scope_of("proofs.blob.core.windows.net") == cloud.storage_scope
+    for host in ("other.blob.core.windows.net", "x.proofs.blob.core.windows.net", ""):
+        assert cloud.scope_of(host) is None
+    assert CLOUD.scope_of("proofs.blob.core.windows.net") is None
 
 
 def test_a_token_goes_to_nobody_but_whom_it_was_made_for() -> None:

@@ -7,29 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sandbox.wire import Answer, Call
-from sandbox.world import Hooks
 from shared.domain.resource import address_of
 from shared.domain.work import Cause, CheckResource, Source, encode
 from tests.support.azure import MID, OLD, START, account, estate, scope
-from tests.support.whole_app import POISON, QUEUE, WholeApp, with_app
+from tests.support.whole_app import POISON, QUEUE, WholeApp, break_reads, with_app
 
 BEFORE_THE_TIMER = datetime.fromisoformat("2026-05-01T12:16:00+00:00")
 LONG = timedelta(minutes=10)
-
-
-def break_reads(app: WholeApp, times: float) -> list[str]:
-    """Have the next reads of an account end in an error that no SDK has a name for; return them as they happen."""
-    inner, broken = app.world.hooks, list[str]()
-
-    def before(call: Call) -> Answer | None:
-        if call.method == "GET" and call.path.endswith("/st1") and len(broken) < times:
-            broken.append(call.path)
-            raise RuntimeError("a bug somewhere")
-        return inner.before(call)
-
-    app.world.hooks = Hooks(before, inner.after)
-    return broken
 
 
 async def put(app: WholeApp, text: str) -> None:

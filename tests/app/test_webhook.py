@@ -14,6 +14,7 @@ OURS = {
     "management.azure.com": "https://management.azure.com",
     "kv-main.vault.azure.net": "https://vault.azure.net",
     "cmkautopilot.queue.core.windows.net": "https://storage.azure.com",
+    "cmkautopilot.blob.core.windows.net": "https://storage.azure.com",
     TOPIC: "https://eventgrid.azure.net",
     "127.0.0.1": "",  # the managed identity endpoint, which takes no token
 }

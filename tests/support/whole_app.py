@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
+from urllib.parse import parse_qsl
 
 from azure.identity.aio import ManagedIdentityCredential
 from azure.storage.queue.aio import QueueClient
@@ -173,8 +174,10 @@ class WholeApp:
         return len(messages(self.world, QUEUE_ACCOUNT, name))
 
     async def get(self, path: str, *, key: str = KEYS.function) -> Replied:
-        """Ask the app."""
-        return _replied(await self.host.http("GET", f"/api/{path}", {"x-functions-key": key}, {}))
+        """Ask the app; the path may have a query."""
+        route, _, query = path.partition("?")
+        wanted = dict(parse_qsl(query))
+        return _replied(await self.host.http("GET", f"/api/{route}", {"x-functions-key": key}, wanted))
 
     async def post(self, path: str, body: Any, *, key: str = KEYS.function, **headers: str) -> Replied:
         """Post JSON, or bytes as they are; the path may have a query."""
@@ -234,6 +237,20 @@ class WholeApp:
     def logged(self, logger: str = "cmk") -> list[str]:
         """Return the lines of one logger."""
         return [line.text for line in self.lines if line.logger == logger]
+
+
+def break_reads(app: WholeApp, times: float) -> list[str]:
+    """Have the next reads of an account end in an error that no SDK has a name for; return them as they happen."""
+    inner, broken = app.world.hooks, list[str]()
+
+    def before(call: Call) -> Answer | None:
+        if call.method == "GET" and call.path.endswith("/st1") and len(broken) < times:
+            broken.append(call.path)
+            raise RuntimeError("a bug somewhere")
+        return inner.before(call)
+
+    app.world.hooks = Hooks(before, inner.after)
+    return broken
 
 
 def arm_url(id_: str) -> str:

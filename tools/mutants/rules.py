@@ -132,6 +132,13 @@ RULES = (
         GUARD,
     ),
     Rule(
+        "of blob hosts only the one that keeps evidence gets a token",
+        "shared/adapters/clouds.py",
+        "if self.blob_host and host == self.blob_host:",
+        'if ".blob." in host:',
+        GUARD,
+    ),
+    Rule(
         "a token goes to nobody but whom it was made for",
         "shared/adapters/guard.py",
         "self._tokens.made_for(token) != scope",

@@ -111,6 +111,8 @@ async def _story(calls: Calls) -> None:
         await calls.message("work", case, json.dumps({"v": 1, "item": answer["item"]}))
     await calls.message("poison", "a work item", json.dumps({"v": 1, "item": put["item"]}))
     await calls.message("poison", "no work item", "?")
+    await calls.http("evidence", "the last day", 200)
+    await calls.http("evidence", "no number", 400, limit="x")
     await calls.timer("sweep")
 
 
