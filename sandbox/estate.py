@@ -21,7 +21,7 @@ from sandbox.world import World
 
 KEYS: Final = frozenset(
     {"subscriptions", "resources", "keys", "roleAssignments", "eventSubscriptions"}
-    | {"latency", "throttling", "graphLag", "seed", "tenantId"}
+    | {"latency", "operations", "throttling", "graphLag", "seed", "tenantId"}
 )
 _LONG: Final = 15  # digits; a longer number in YAML is a name that happens to have only digits
 
@@ -91,6 +91,11 @@ def _settings(world: World, estate: Json) -> None:
         if not 0 <= latency <= 1:
             raise ValueError("must be between 0 and 1")
         world.memory["latency"] = latency
+    with _entry("operations"):
+        scale = float(estate.get("operations", 1.0))
+        if scale < 0:
+            raise ValueError("must be 0 or more")
+        world.memory["operationScale"] = scale
     world.memory["throttling"] = str(estate.get("throttling", "on")).lower() not in {"off", "false"}
     with _entry("graphLag"):
         world.memory["graph"] = {"lag": float(estate.get("graphLag") or 0)}
