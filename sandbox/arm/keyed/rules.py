@@ -34,6 +34,19 @@ class Place:
     who: tuple[Finder, ...] = ()
     when: tuple[str, str] = ("", "")  # a path and its value in lower case; anything else: this place is off
 
+    def spoken_of(self, sent: Json) -> bool:
+        """Return whether a request's body names this key or a part of it."""
+        found = at(sent, self.at.removesuffix("[]"))
+        return isinstance(found, list) or any(one in (found or {}) for one in (self.uri, *self.split))
+
+    def wrong(self, body: Json) -> bool:
+        """Return whether the place is on, or holds a URI, and names no key."""
+        holder = at(body, self.at.removesuffix("[]"))
+        several = holder if isinstance(holder, list) else [holder or {}]
+        path, wanted = self.when
+        on = bool(path) and str(at(body, path)).lower() == wanted
+        return any(self.pointer(one) is None and (on or bool(self.uri and one.get(self.uri))) for one in several)
+
     def pointer(self, holder: Json) -> Pointer | None:
         """Return where an object points; None for one that names no key."""
         if self.uri:
@@ -84,7 +97,7 @@ class Keyed:
     shows: Shows | None = None  # what a version in effect changes in the body, as a merge patch
     shown: str = ""  # the path at which the version in effect can be read
     during: Callable[[Json, Json], Json] | None = None  # old, new -> what GET shows meanwhile
-    blind: Callable[[Json, str], Json] | None = None  # what a follower shows that cannot look, as a merge patch
+    blind: Callable[[str], Json] | None = None  # what a follower shows that cannot look ("": can), as a merge patch
     also: tuple[Also, ...] = ()  # refusals of its own, at once
     above: int = 0  # the identity is that of a resource so many levels up
     etag: bool = False  # If-Match is honoured

@@ -14,7 +14,7 @@ from sandbox.vault.access import find_vault, wrap_problem
 from sandbox.wire import Json, Refused
 from sandbox.world import World
 
-_BLIND = ("vault-not-found", "forbidden", "key-not-found", "deleted")
+_BLIND = ("no identity", "vault-not-found", "forbidden", "key-not-found", "deleted")
 
 
 def rule_of(body: Json) -> Keyed | None:
@@ -53,9 +53,12 @@ def _looked(world: World, rule: Keyed, body: Json, use: Use) -> Json:
         return body
     principal = principal_for(world, rule, body, use)
     problem = wrap_problem(world, use.pointer.host, use.pointer.name, None, principal or "", rule.needs)
+    problem = "no identity" if principal is None else problem
+    if rule.blind is not None:
+        told = merged(body, rule.blind(problem if problem in _BLIND else ""))
+        body = save(world, told) if told != body else body
     if problem in _BLIND:
-        blind = {} if rule.blind is None else rule.blind(body, problem)
-        return save(world, merged(body, blind)) if blind else body
+        return body
     effective = in_effect(world, str(body["id"])).get(use.slot, "").rpartition("/")[2]
     found = looks.picked(
         world,

@@ -78,15 +78,17 @@ def _judged(world: World, rule: Keyed, old: Json | None, new: Json) -> Json:
         if at(old, path) != at(new, path):
             raise refuse(rule, f"'{path}' cannot be changed after creation.")
     after = {use.slot: use for use in rule.uses(new)}
-    for also in rule.also:
-        also(world, old, new)
     if old is not None and after.keys() - before.keys() and not rule.on_later:
         raise refuse(rule, "A customer-managed key can only be set when the resource is created.")
     if before.keys() - after.keys() and not rule.off:
         raise refuse(rule, "A resource with a customer-managed key cannot go back to the platform's key.")
     for use in after.values():
         _judge_pointer(rule, before.get(use.slot), use)
-    _require_whole(rule, new, after)
+    for place in rule.places:
+        if place.wrong(new):
+            raise refuse(rule, f"'{place.at}' does not name a key.")
+    for also in rule.also:
+        also(world, old, new)
     return new
 
 
@@ -99,15 +101,6 @@ def _judge_pointer(rule: Keyed, before: Use | None, use: Use) -> None:
         raise refuse(rule, "The new key must be in the same key vault.")
 
 
-def _require_whole(rule: Keyed, new: Json, after: dict[str, Use]) -> None:
-    """Refuse a place that is on and names no key."""
-    for place in rule.places:
-        path, wanted = place.when
-        on = bool(path) and str(at(new, path)).lower() == wanted
-        if on and not any(slot.startswith(place.at) for slot in after):
-            raise refuse(rule, f"'{place.at}' does not name a key.")
-
-
 def _keys_taken(world: World, rule: Keyed, old: Json, new: Json, sent: Json, when: float) -> Json:
     """Return the body with the keys that were sent or have changed in effect; Refused 400 for one that cannot be."""
     before = {use.slot: use.pointer for use in rule.uses(old)} if old else {}
@@ -116,7 +109,7 @@ def _keys_taken(world: World, rule: Keyed, old: Json, new: Json, sent: Json, whe
     taken = [
         (use, *uses.check(world, rule, new, use))
         for use in after
-        if before.get(use.slot) != use.pointer or at(sent, use.place.at.removesuffix("[]")) is not None
+        if before.get(use.slot) != use.pointer or use.place.spoken_of(sent)
     ]
     known = uses.in_effect(world, str(new["id"]))
     for gone in known.keys() - {use.slot for use in after}:
