@@ -81,7 +81,8 @@ def build_world(estate: Json, *, clock: Clock, seed: int = 1) -> World:
         loading.adopt_keys(world)
     for row in _rows(estate, "roleAssignments"):
         _assign(world, row.entry)
-    loading.complete(world)
+    with _entry("resources"):
+        loading.complete(world)
     return world
 
 

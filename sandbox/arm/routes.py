@@ -20,7 +20,7 @@ from sandbox.arm import (
     vaults,
 )
 from sandbox.arm import target as known
-from sandbox.arm.keyed import compute, writing
+from sandbox.arm.keyed import compute, sql, writing
 from sandbox.arm.keyed.table import TABLE
 from sandbox.arm.request import Operation, Request
 from sandbox.wire import Answer, Refused
@@ -96,6 +96,15 @@ _TABLE: Final = {
     "Microsoft.Compute/diskEncryptionSets/associatedResources": _reading(not_here, compute.associated),
     "Microsoft.Compute/disks": Rules(patch=compute.patch_disk),
     "Microsoft.Compute/snapshots": Rules(patch=compute.patch_disk),
+    **{
+        f"Microsoft.Sql/{server}/{child}": rules
+        for server in ("servers", "managedInstances")
+        for child, rules in (
+            ("keys", Rules(put=writing.put, patch=not_allowed)),
+            ("encryptionProtector", Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed)),
+        )
+    },
+    "Microsoft.Synapse/workspaces/keys": Rules(put=writing.put, patch=not_allowed),
     "Microsoft.KeyVault/vaults": Rules(put=vaults.put, patch=vaults.patch, delete=softdelete.delete),
     "Microsoft.KeyVault/vaults/accessPolicies": Rules(
         not_allowed, not_allowed, vaults.put_policies, not_allowed, not_allowed

@@ -135,3 +135,8 @@ def test_an_encryption_scope_has_a_key_of_its_own_and_its_accounts_identity() ->
     revoke(at)
     assert at.refused("PUT", path, {"properties": encryption}) == (400, "AccessPolicyNotConfiguredForKeyVault")
     assert at.refused("PATCH", path, {})[0] == 405
+
+
+def test_a_follower_of_an_estate_begins_with_what_is_latest() -> None:
+    follower = body(TYPE, "f", pointing("")["properties"], kind="AIServices")
+    assert effective(desk(follower), follower["id"]) == [NEW]

@@ -66,6 +66,8 @@ class Use:
     pointer: Pointer
 
 
+Derive = Callable[[World, Json], Json]
+Taken = Callable[[World, Json, Use, Key, KeyVersion], None]
 Shows = Callable[[Json, Use, Key, KeyVersion, str], Json]
 Also = Callable[[World, Json | None, Json], None]
 
@@ -85,8 +87,10 @@ class Keyed:
     busy: tuple[int, str] = (409, "Conflict")
     style: Style | None = None  # None: at once
     word: str = "InProgress"  # of an operation that runs
-    changing: str = "Updating"  # provisioningState meanwhile
-    failed: str = "Failed"  # provisioningState after a failure
+    state: str = "properties.provisioningState"
+    changing: str = "Updating"  # the state meanwhile
+    done: str = "Succeeded"
+    failed: str = "Failed"
     patch: tuple[str, tuple[str, ...]] | None = None  # below this path PATCH takes these members only
     owned: tuple[str, ...] = ()  # read-only paths
     fixed: tuple[str, ...] = ()  # paths that never change after creation
@@ -99,6 +103,8 @@ class Keyed:
     during: Callable[[Json, Json], Json] | None = None  # old, new -> what GET shows meanwhile
     blind: Callable[[str], Json] | None = None  # what a follower shows that cannot look ("": can), as a merge patch
     also: tuple[Also, ...] = ()  # refusals of its own, at once
+    derive: Derive | None = None  # fills in what the service works out from what was sent
+    taken: Taken | None = None  # what a version in effect changes in other resources
     above: int = 0  # the identity is that of a resource so many levels up
     etag: bool = False  # If-Match is honoured
     kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by `kind` in lower case: what differs
@@ -119,7 +125,7 @@ class Keyed:
             for number, holder in enumerate(several):
                 pointer = place.pointer(holder) if isinstance(holder, dict) else None
                 if pointer is not None:
-                    yield Use(f"{place.at}{number or ''}", place, holder, pointer)
+                    yield Use(f"{place.at}.{place.uri}{number or ''}", place, holder, pointer)
 
 
 def at(body: Any, path: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox.arm.keyed import cognitive, compute, containers, cosmos, learning
+from sandbox.arm.keyed import cognitive, compute, containers, cosmos, databases, learning, messaging, sql
 from sandbox.arm.keyed.rules import Keyed
 
 TABLE: Final[dict[str, Keyed]] = {
@@ -13,6 +13,16 @@ TABLE: Final[dict[str, Keyed]] = {
     "microsoft.compute/diskencryptionsets": compute.SETS,
     "microsoft.containerinstance/containergroups": containers.GROUPS,
     "microsoft.containerservice/managedclusters": containers.CLUSTERS,
+    "microsoft.databricks/workspaces": databases.BRICKS,
+    "microsoft.dbforpostgresql/flexibleservers": databases.SERVERS,
     "microsoft.documentdb/databaseaccounts": cosmos.ACCOUNTS,
+    "microsoft.eventhub/namespaces": messaging.NAMESPACES,
     "microsoft.machinelearningservices/workspaces": learning.WORKSPACES,
+    "microsoft.servicebus/namespaces": messaging.NAMESPACES,
+    "microsoft.sql/managedinstances/encryptionprotector": sql.PROTECTOR,
+    "microsoft.sql/managedinstances/keys": sql.KEYS,
+    "microsoft.sql/servers/encryptionprotector": sql.PROTECTOR,
+    "microsoft.sql/servers/keys": sql.KEYS,
+    "microsoft.synapse/workspaces": databases.SYNAPSE,
+    "microsoft.synapse/workspaces/keys": databases.SYNAPSE_KEYS,
 }

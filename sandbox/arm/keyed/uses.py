@@ -88,6 +88,8 @@ def effected(world: World, rule: Keyed, body: Json, use: Use, key: Key, version:
     if known.get(use.slot) == use.pointer.identifier(key, version):
         return body
     known[use.slot] = use.pointer.identifier(key, version)
+    if rule.taken is not None:
+        rule.taken(world, body, use, key, version)
     return body if rule.shows is None else merged(body, rule.shows(body, use, key, version, stamp(when)))
 
 
@@ -148,9 +150,10 @@ def _check_vault(rule: Keyed, owner: Json, vault: Json) -> None:
 def complete(world: World) -> None:
     """Fill in what an estate leaves out: which versions are in effect. Followers have just looked."""
     for type_, general in TABLE.items():
-        for stored in world.resources.of_type(type_):
-            body, rule = stored, general.of(stored)
-            said = str(at(stored, rule.shown) or "").rpartition("/")[2]
+        for known in world.resources.of_type(type_):
+            rule = general.of(known)
+            body = stored = _derived(world, rule, known)
+            said = str((rule.shown and at(stored, rule.shown)) or "").rpartition("/")[2]
             for use in tuple(rule.uses(stored)):
                 vault = find_vault(world, use.pointer.host)
                 key = world.keyring.get(str(vault["name"]), use.pointer.name) if vault else None
@@ -161,6 +164,17 @@ def complete(world: World) -> None:
                 looked_now(world, rule, body, use)
             if body is not stored:
                 world.resources.put(body)
+
+
+def _derived(world: World, rule: Keyed, body: Json) -> Json:
+    if rule.derive is None:
+        return body
+    try:
+        found = rule.derive(world, body)
+    except Refused as refusal:
+        raise ValueError(f"{body['id']}: {refusal.message}") from refusal
+    world.resources.put(found)
+    return found
 
 
 def _said(written: Json, completed: Json) -> Json:

@@ -13,8 +13,6 @@ from sandbox.arm.store import copied, merged, require_place, save
 from sandbox.wire import Answer, Json, Refused
 from sandbox.world import World
 
-STATE = "properties.provisioningState"
-
 
 def put(world: World, request: Request) -> Answer:
     """PUT: makes a resource at once (201, where Azure would answer 201 or 202 first), or replaces one by the rule."""
@@ -27,7 +25,7 @@ def put(world: World, request: Request) -> Answer:
     rule = _rule(new)
     new = _judged(world, rule, None, {**_without(new, rule), "tags": new.get("tags") or {}})
     if at(new, "properties") is not None and _top(request):
-        new = merged(new, nested(STATE, "Succeeded"))
+        new = merged(new, nested(rule.state, rule.done))
     now = world.clock.time()
     return Answer.of(save(world, _keys_taken(world, rule, {}, new, sent, now)), 201)
 
@@ -55,41 +53,47 @@ def _write(world: World, request: Request, old: Json, new: Json, sent: Json) -> 
         new = {**new, "eTag": world.new_id()}
 
     def finish(when: float) -> Json:
-        shown = new if rule.style is None else _in_state(new, "Succeeded")
+        shown = new if rule.style is None else _in_state(rule, new, rule.done)
         return save(world, _keys_taken(world, rule, old, shown, sent, when), when)
 
     def undo(when: float, _refusal: Refused) -> Json:
-        return save(world, _in_state(old, rule.failed), when)
+        return save(world, _in_state(rule, old, rule.failed), when)
 
     if rule.style is None:
         return Answer.of(finish(world.clock.time()))
     meanwhile = old if rule.during is None else merged(old, rule.during(old, new))
-    shown = save(world, _in_state(meanwhile, rule.changing))
+    shown = save(world, _in_state(rule, meanwhile, rule.changing))
     return operations.begin(world, request, shown, rule.style, rule.word, finish, undo)
 
 
 def _judged(world: World, rule: Keyed, old: Json | None, new: Json) -> Json:
     """Return the body that would come about; Refused 400 for what the service refuses without asking the vault."""
-    before = {use.slot: use for use in rule.uses(old or {})}
-    for path in (*rule.owned, STATE):
+    for path in (*rule.owned, rule.state):
         kept = at(old, path)
         new = merged(new, nested(path, copied(kept))) if kept is not None else _removed(new, path)
+    if rule.derive is not None:
+        new = rule.derive(world, new)
     for path in rule.fixed if old is not None else ():
         if at(old, path) != at(new, path):
             raise refuse(rule, f"'{path}' cannot be changed after creation.")
-    after = {use.slot: use for use in rule.uses(new)}
-    if old is not None and after.keys() - before.keys() and not rule.on_later:
+    _judge_uses(rule, old, new)
+    for also in rule.also:
+        also(world, old, new)
+    return new
+
+
+def _judge_uses(rule: Keyed, old: Json | None, new: Json) -> None:
+    before, after = ({use.slot: use for use in rule.uses(one or {})} for one in (old, new))
+    had, has = ({use.place for use in one.values()} for one in (before, after))
+    if old is not None and has - had and not rule.on_later:
         raise refuse(rule, "A customer-managed key can only be set when the resource is created.")
-    if before.keys() - after.keys() and not rule.off:
+    if had - has and not rule.off:
         raise refuse(rule, "A resource with a customer-managed key cannot go back to the platform's key.")
     for use in after.values():
         _judge_pointer(rule, before.get(use.slot), use)
     for place in rule.places:
         if place.wrong(new):
             raise refuse(rule, f"'{place.at}' does not name a key.")
-    for also in rule.also:
-        also(world, old, new)
-    return new
 
 
 def _judge_pointer(rule: Keyed, before: Use | None, use: Use) -> None:
@@ -133,8 +137,8 @@ def _check_etag(rule: Keyed, request: Request, old: Json) -> None:
         raise Refused(412, "PreconditionFailed", f"The etag of '{old['name']}' is another one.")
 
 
-def _in_state(body: Json, state: str) -> Json:
-    return merged(body, nested(STATE, state)) if state and at(body, STATE) is not None else body
+def _in_state(rule: Keyed, body: Json, state: str) -> Json:
+    return merged(body, nested(rule.state, state)) if at(body, rule.state) is not None else body
 
 
 def _top(request: Request) -> bool:
