@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from sandbox.arm import loading, roles
+from sandbox.arm import loading, roles, searchservices
 from sandbox.arm.target import subscription_of
 from sandbox.clock import Clock
 from sandbox.keyring import ALL_OPERATIONS, Key, KeyVersion
@@ -20,7 +20,7 @@ from sandbox.wire import Json
 from sandbox.world import World
 
 KEYS: Final = frozenset(
-    {"subscriptions", "resources", "keys", "roleAssignments", "eventSubscriptions"}
+    {"subscriptions", "resources", "keys", "roleAssignments", "eventSubscriptions", "search"}
     | {"latency", "operations", "throttling", "graphLag", "seed", "tenantId"}
 )
 _LONG: Final = 15  # digits; a longer number in YAML is a name that happens to have only digits
@@ -79,6 +79,9 @@ def build_world(estate: Json, *, clock: Clock, seed: int = 1) -> World:
     _keys(world, estate.get("keys") or {})
     with _entry("resources"):
         loading.adopt_keys(world)
+    with _entry("search"):
+        for service, objects in (estate.get("search") or {}).items():
+            searchservices.load(world, str(service), objects)
     for row in _rows(estate, "roleAssignments"):
         _assign(world, row.entry)
     with _entry("resources"):

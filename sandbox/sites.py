@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox import arm, directory, identity, queues, vault
+from sandbox import arm, directory, identity, queues, search, vault
 from sandbox.cloud import Site
 from sandbox.eventgrid import topics
 
@@ -12,5 +12,6 @@ SITES = (
     Site(("login.microsoftonline.com", "login.windows.net"), identity.answer, lambda _call: "identity"),
     Site(("graph.microsoft.com",), directory.answer, lambda _call: "directory"),
     Site((".queue.core.windows.net",), queues.answer, lambda _call: "queue"),
+    Site((".search.windows.net",), search.answer, lambda _call: "search"),
     Site((".eventgrid.azure.net",), topics.answer, lambda _call: "topic"),
 )

@@ -12,6 +12,7 @@ from sandbox.arm import (
     operations,
     roles,
     scopes,
+    searchservices,
     services,
     softdelete,
     storage,
@@ -104,6 +105,9 @@ _TABLE: Final = {
             ("encryptionProtector", Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed)),
         )
     },
+    "Microsoft.Search/searchServices": Rules(
+        put=searchservices.put, patch=searchservices.patch, actions={"listadminkeys": searchservices.list_keys}
+    ),
     "Microsoft.Synapse/workspaces/keys": Rules(put=writing.put, patch=not_allowed),
     "Microsoft.KeyVault/vaults": Rules(put=vaults.put, patch=vaults.patch, delete=softdelete.delete),
     "Microsoft.KeyVault/vaults/accessPolicies": Rules(

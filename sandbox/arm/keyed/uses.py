@@ -38,8 +38,11 @@ def in_effect(world: World, id_: str) -> dict[str, str]:
 def current(world: World, body: Json) -> Json:
     """Return a body after the looks that its followers have had meanwhile."""
     rule = rule_of(body)
-    if rule is None or not rule.follows:
-        return body
+    return body if rule is None or not rule.follows else followed(world, rule, body)
+
+
+def followed(world: World, rule: Keyed, body: Json) -> Json:
+    """Return a body that lives by this rule after its looks; one that changes by them is saved."""
     for use in tuple(rule.uses(body)):
         if rule.auto(body, use):
             body = _looked(world, rule, body, use)
@@ -74,7 +77,8 @@ def _looked(world: World, rule: Keyed, body: Json, use: Use) -> Json:
     if found is None:
         return body
     key, version, when = found
-    return save(world, effected(world, rule, body, use, key, version, when), when.timestamp())
+    after_it = effected(world, rule, body, use, key, version, when)
+    return body if after_it is body else save(world, after_it, when.timestamp())
 
 
 def fits(rule: Keyed, key: Key, version: KeyVersion) -> bool:
@@ -84,12 +88,12 @@ def fits(rule: Keyed, key: Key, version: KeyVersion) -> bool:
 
 def effected(world: World, rule: Keyed, body: Json, use: Use, key: Key, version: KeyVersion, when: datetime) -> Json:
     """Note that a version is in effect, and return the body with what shows it."""
+    if rule.taken is not None:
+        rule.taken(world, body, use, key, version)
     known = in_effect(world, str(body["id"]))
     if known.get(use.slot) == use.pointer.identifier(key, version):
         return body
     known[use.slot] = use.pointer.identifier(key, version)
-    if rule.taken is not None:
-        rule.taken(world, body, use, key, version)
     return body if rule.shows is None else merged(body, rule.shows(body, use, key, version, stamp(when)))
 
 
