@@ -42,6 +42,8 @@ class Rule:
             )
         if "operation" in do:
             _check("do.operation", do["operation"], _OPERATION)
+            if do["operation"].get("do") not in {None, "stall", "fail", "cancel"}:
+                raise Refused(400, "InvalidFault", "do.operation.do is 'stall', 'fail' or 'cancel'.")
         for name in ("status", "latency"):
             if name in do and not isinstance(do[name], int | float):
                 raise Refused(400, "InvalidFault", f"do.{name} is a number.")

@@ -21,11 +21,11 @@ DAY = 86400  # seconds between two looks
 def current(world: World, body: Json) -> Json:
     """Return a resource's body as it is now: what is over has ended, and a follower has had its looks."""
     id_ = str(body["id"])
-    operations.settle(world, id_)
-    body = world.resources.get(id_) or body
+    if operations.settle(world, id_):
+        body = world.resources.get(id_) or body
     type_ = str(body.get("type", "")).lower()
-    if type_ not in {ACCOUNTS, SCOPES}:
-        return uses.current(world, body)
+    if type_ not in {ACCOUNTS, SCOPES}:  # while a write is under way nobody looks
+        return body if operations.running(world, id_) else uses.current(world, body)
     if reported(body).get("keyversion"):
         return body  # a pinned account, which most are: nothing to take apart
     pointer = pointer_of(body)

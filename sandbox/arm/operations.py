@@ -74,18 +74,19 @@ def begin(
     return Answer.of(body, style.status, headers) if style.status == 200 else Answer(style.status, headers)  # noqa: PLR2004
 
 
-def busy(world: World, id_: str) -> bool:
-    """Return whether an operation runs on a resource, once what is over has ended."""
-    settle(world, id_)
-    return id_.lower() in _memory(world)["running"]
-
-
-def settle(world: World, id_: str) -> None:
-    """End the operation on a resource if its time has come."""
+def running(world: World, id_: str) -> bool:
+    """Return whether an operation runs on a resource; what is over has to be settled first."""
     memory = world.memory.get("operations")
-    found = memory["running"].get(id_.lower()) if memory else None
-    if found is not None:
-        _settle(world, found)
+    return memory is not None and id_.lower() in memory["running"]
+
+
+def settle(world: World, id_: str) -> bool:
+    """End the operation on a resource if its time has come; return whether one was ended."""
+    if not running(world, id_):
+        return False
+    found = _memory(world)["running"][id_.lower()]
+    _settle(world, found)
+    return bool(found.status)
 
 
 def get(world: World, request: Request) -> Answer:

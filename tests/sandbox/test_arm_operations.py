@@ -1,9 +1,9 @@
 import pytest
 
 from sandbox.arm import operations
-from sandbox.wire import Answer
+from sandbox.wire import Answer, Refused
 from tests.sandbox.arm_desk import NEW, OLD, URI, Desk
-from tests.sandbox.keyed_desk import body, desk, ended, rotate, script
+from tests.sandbox.keyed_desk import NEWER, body, desk, ended, key, rotate, script
 
 TYPE = "Microsoft.CognitiveServices/accounts"
 
@@ -139,3 +139,36 @@ def test_durations_follow_from_the_seed_and_the_estate_scales_them() -> None:
 def test_an_operation_that_nobody_began_is_not_there(at: Desk) -> None:
     path = ID.partition("/resourceGroups/")[0]
     assert at.refused("GET", f"{path}/providers/Microsoft.Web/locations/x/operationStatuses/y")[0] == 404
+
+
+def test_tags_that_change_meanwhile_are_not_lost(at: Desk) -> None:
+    answer = _write(at)
+    tags = f"{ID}/providers/Microsoft.Resources/tags/default"
+    assert at.call("PUT", tags, {"properties": {"tags": {"a": "b"}}}).status == 200
+    ended(at, answer)
+    assert at.get(ID)["tags"] == {"a": "b"}
+    assert _version(at) == NEW
+
+
+def test_a_follower_does_not_look_while_a_write_is_under_way() -> None:
+    active = {"activeKey": {"keyUrl": key(NEW)}, "rotationToLatestKeyVersionEnabled": True}
+    follower = body("Microsoft.Compute/diskEncryptionSets", "des", active)
+    at = desk(follower)
+    rotate(at)
+    script(at, seconds=7200)
+    answer = at.call("PATCH", follower["id"], {"tags": {}})
+    at.later(hours=1)
+    assert at.get(follower["id"])["properties"]["activeKey"]["keyUrl"] == key(NEW)
+    assert ended(at, answer)["status"] == "Succeeded"
+    at.later(hours=1)
+    assert at.get(follower["id"])["properties"]["activeKey"]["keyUrl"] == key(NEWER)
+
+
+def test_an_estate_need_not_say_that_its_resources_have_been_provisioned() -> None:
+    bare = {"id": ID, "kind": "Face", "location": "westeurope"}
+    assert desk(bare).get(ID)["properties"]["provisioningState"] == "Succeeded"
+
+
+def test_a_script_knows_only_the_ends_that_there_are(at: Desk) -> None:
+    with pytest.raises(Refused, match="stall"):
+        script(at, do="explode")

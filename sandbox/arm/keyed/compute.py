@@ -102,7 +102,7 @@ def patch_disk(world: World, request: Request) -> Answer:
     """PATCH of a disk or a snapshot: `encryption` moves it to another set, or back to the platform's key."""
     old = generic.read(world, request.target)
     new = generic.patched(world, old, request.body())
-    if operations.busy(world, request.target.id):
+    if operations.running(world, request.target.id):
         raise Refused(409, "Conflict", "The request failed due to conflict with a concurrent request.")
     if at(old, _ENCRYPTION) != at(new, _ENCRYPTION):
         new = _encrypted(world, old, new)

@@ -93,6 +93,7 @@ SYNAPSE_KEYS = Keyed(
     version="none",
     bits=(2048, 3072),
     off=False,
+    state="",
     taken=_activated,
     also=(_settled,),
     above=1,

@@ -87,7 +87,7 @@ class Keyed:
     busy: tuple[int, str] = (409, "Conflict")
     style: Style | None = None  # None: at once
     word: str = "InProgress"  # of an operation that runs
-    state: str = "properties.provisioningState"
+    state: str = "properties.provisioningState"  # "": it has none
     changing: str = "Updating"  # the state meanwhile
     done: str = "Succeeded"
     failed: str = "Failed"

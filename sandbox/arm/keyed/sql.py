@@ -99,6 +99,7 @@ KEYS: Final[Keyed] = Keyed(
     access="AzureKeyVaultMissingPermissions",
     invalid="InvalidParameter",
     busy=(409, "OperationInProgress"),
+    state="",
     owned=("properties.creationDate", "properties.thumbprint", "properties.autoRotationEnabled"),
     also=(_by_its_name,),
     above=1,

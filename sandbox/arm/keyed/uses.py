@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sandbox.arm import looks
 from sandbox.arm.encryption import Pointer
-from sandbox.arm.keyed.rules import Keyed, Use, at, refuse
+from sandbox.arm.keyed.rules import Keyed, Use, at, nested, refuse
 from sandbox.arm.keyed.table import TABLE
 from sandbox.arm.store import merged, save, stamp
 from sandbox.keyring import Key, KeyVersion
@@ -166,6 +166,8 @@ def complete(world: World) -> None:
                 if key is not None and version is not None:
                     body = _said(stored, effected(world, rule, body, use, key, version, version.created))
                 looked_now(world, rule, body, use)
+            if rule.state and at(body, rule.state) is None:
+                body = merged(body, nested(rule.state, rule.done))
             if body is not stored:
                 world.resources.put(body)
 

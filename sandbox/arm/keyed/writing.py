@@ -24,8 +24,7 @@ def put(world: World, request: Request) -> Answer:
     new = generic.replaced(world, request, None, sent)
     rule = _rule(new)
     new = _judged(world, rule, None, {**_without(new, rule), "tags": new.get("tags") or {}})
-    if at(new, "properties") is not None and _top(request):
-        new = merged(new, nested(rule.state, rule.done))
+    new = _in_state(rule, new, rule.done)
     now = world.clock.time()
     return Answer.of(save(world, _keys_taken(world, rule, {}, new, sent, now)), 201)
 
@@ -44,7 +43,7 @@ def patch(world: World, request: Request) -> Answer:
 
 def _write(world: World, request: Request, old: Json, new: Json, sent: Json) -> Answer:
     rule = _rule(old)
-    if operations.busy(world, request.target.id):
+    if operations.running(world, request.target.id):
         status, code = rule.busy
         raise Refused(status, code, f"Another operation on '{old['name']}' is in progress. Retry when it has ended.")
     _check_etag(rule, request, old)
@@ -52,12 +51,16 @@ def _write(world: World, request: Request, old: Json, new: Json, sent: Json) -> 
     if rule.etag:
         new = {**new, "eTag": world.new_id()}
 
+    def tagged(body: Json) -> Json:  # tags/default may have changed them meanwhile
+        tags = (world.resources.get(request.target.id) or {}).get("tags")
+        return body if tags == old.get("tags") else {**body, "tags": tags}
+
     def finish(when: float) -> Json:
         shown = new if rule.style is None else _in_state(rule, new, rule.done)
-        return save(world, _keys_taken(world, rule, old, shown, sent, when), when)
+        return save(world, tagged(_keys_taken(world, rule, old, shown, sent, when)), when)
 
     def undo(when: float, _refusal: Refused) -> Json:
-        return save(world, _in_state(rule, old, rule.failed), when)
+        return save(world, tagged(_in_state(rule, old, rule.failed)), when)
 
     if rule.style is None:
         return Answer.of(finish(world.clock.time()))
@@ -68,7 +71,7 @@ def _write(world: World, request: Request, old: Json, new: Json, sent: Json) -> 
 
 def _judged(world: World, rule: Keyed, old: Json | None, new: Json) -> Json:
     """Return the body that would come about; Refused 400 for what the service refuses without asking the vault."""
-    for path in (*rule.owned, rule.state):
+    for path in filter(None, (*rule.owned, rule.state)):
         kept = at(old, path)
         new = merged(new, nested(path, copied(kept))) if kept is not None else _removed(new, path)
     if rule.derive is not None:
@@ -138,11 +141,7 @@ def _check_etag(rule: Keyed, request: Request, old: Json) -> None:
 
 
 def _in_state(rule: Keyed, body: Json, state: str) -> Json:
-    return merged(body, nested(rule.state, state)) if at(body, rule.state) is not None else body
-
-
-def _top(request: Request) -> bool:
-    return not request.target.child
+    return merged(body, nested(rule.state, state)) if rule.state else body
 
 
 def _without(body: Json, rule: Keyed) -> Json:
