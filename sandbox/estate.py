@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from sandbox import blobs
-from sandbox.arm import loading, roles
+from sandbox.arm import loading, roles, searchservices
 from sandbox.arm.target import subscription_of
 from sandbox.clock import Clock
 from sandbox.keyring import ALL_OPERATIONS, Key, KeyVersion
@@ -21,8 +21,8 @@ from sandbox.wire import Json
 from sandbox.world import World
 
 KEYS: Final = frozenset(
-    {"subscriptions", "resources", "keys", "roleAssignments", "eventSubscriptions", "immutable"}
-    | {"latency", "throttling", "graphLag", "seed", "tenantId"}
+    {"subscriptions", "resources", "keys", "roleAssignments", "eventSubscriptions", "immutable", "search"}
+    | {"latency", "operations", "throttling", "graphLag", "seed", "tenantId"}
 )
 _LONG: Final = 15  # digits; a longer number in YAML is a name that happens to have only digits
 
@@ -80,9 +80,13 @@ def build_world(estate: Json, *, clock: Clock, seed: int = 1) -> World:
     _keys(world, estate.get("keys") or {})
     with _entry("resources"):
         loading.adopt_keys(world)
+    with _entry("search"):
+        for service, objects in (estate.get("search") or {}).items():
+            searchservices.load(world, str(service), objects)
     for row in _rows(estate, "roleAssignments"):
         _assign(world, row.entry)
-    loading.complete(world)
+    with _entry("resources"):
+        loading.complete(world)
     return world
 
 
@@ -92,6 +96,11 @@ def _settings(world: World, estate: Json) -> None:
         if not 0 <= latency <= 1:
             raise ValueError("must be between 0 and 1")
         world.memory["latency"] = latency
+    with _entry("operations"):
+        scale = float(estate.get("operations", 1.0))
+        if scale < 0:
+            raise ValueError("must be 0 or more")
+        world.memory["operationScale"] = scale
     world.memory["throttling"] = str(estate.get("throttling", "on")).lower() not in {"off", "false"}
     with _entry("graphLag"):
         world.memory["graph"] = {"lag": float(estate.get("graphLag") or 0)}

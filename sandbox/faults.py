@@ -14,7 +14,8 @@ from sandbox.world import Hooks, World
 
 _RULE = frozenset({"match", "times", "after", "probability", "do"})
 _MATCH = frozenset({"host", "path", "method", "kind"})
-_DO = frozenset({"status", "code", "message", "headers", "retryAfter", "reset", "latency", "body"})
+_DO = frozenset({"status", "code", "message", "headers", "retryAfter", "reset", "latency", "body", "operation"})
+_OPERATION = frozenset({"do", "seconds", "code", "message"})  # of a long-running operation that the call begins
 
 
 @dataclass
@@ -35,8 +36,14 @@ class Rule:
         _check("do", do, _DO)
         if do.get("reset") not in {None, "before", "after"}:
             raise Refused(400, "InvalidFault", "do.reset is 'before' or 'after' (the effect).")
-        if not {"status", "reset", "latency", "headers", "body", "retryAfter"} & set(do):
-            raise Refused(400, "InvalidFault", "do needs a status, a reset, a latency, headers or a body.")
+        if not {"status", "reset", "latency", "headers", "body", "retryAfter", "operation"} & set(do):
+            raise Refused(
+                400, "InvalidFault", "do needs a status, a reset, a latency, headers, a body or an operation."
+            )
+        if "operation" in do:
+            _check("do.operation", do["operation"], _OPERATION)
+            if do["operation"].get("do") not in {None, "stall", "fail", "cancel"}:
+                raise Refused(400, "InvalidFault", "do.operation.do is 'stall', 'fail' or 'cancel'.")
         for name in ("status", "latency"):
             if name in do and not isinstance(do[name], int | float):
                 raise Refused(400, "InvalidFault", f"do.{name} is a number.")
@@ -112,9 +119,13 @@ class Faults:
         inner = world.hooks
 
         def before(call: Call) -> Answer | None:
-            return self._before(call) or inner.before(call)
+            found = self._before(call)
+            if self._current is not None and "operation" in self._current.written["do"]:
+                world.memory["operationFate"] = self._current.written["do"]["operation"]
+            return found or inner.before(call)
 
         def after(call: Call, answer: Answer) -> Answer:
+            world.memory.pop("operationFate", None)  # the call began none
             return self._after(inner.after(call, answer))
 
         world.hooks = Hooks(before, after)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox import arm, blobs, directory, identity, queues, vault
+from sandbox import arm, blobs, directory, identity, queues, search, vault
 from sandbox.cloud import Site
 from sandbox.eventgrid import topics
 
@@ -13,5 +13,6 @@ SITES = (
     Site(("graph.microsoft.com",), directory.answer, lambda _call: "directory"),
     Site((".queue.core.windows.net",), queues.answer, lambda _call: "queue"),
     Site((".blob.core.windows.net",), blobs.answer, lambda _call: "blob"),
+    Site((".search.windows.net",), search.answer, lambda _call: "search"),
     Site((".eventgrid.azure.net",), topics.answer, lambda _call: "topic"),
 )

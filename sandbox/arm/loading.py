@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sandbox.arm import following, identities
+from sandbox.arm import following, identities, searchservices
+from sandbox.arm.keyed import uses
 from sandbox.arm.target import GROUPS, Target, group_of, parse, subscription_of
 from sandbox.keyring import Key, KeyVersion
 from sandbox.vault.access import find_vault
@@ -74,7 +75,9 @@ def _time(seconds: float | None) -> datetime | None:
 
 
 def complete(world: World) -> None:
-    """Fill in what storage reports of the keys in effect, where the estate says nothing; followers have just looked."""
+    """Fill in what services report of the keys in effect, where the estate says nothing; followers have just looked."""
+    uses.complete(world)
+    searchservices.complete(world)
     for type_ in sorted(_STORAGE):
         for body in world.resources.of_type(type_):
             pointer = following.pointer_of(body)

@@ -6,8 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox.arm import containers, generic, roles, scopes, services, softdelete, storage, tags, vaultkeys, vaults
+from sandbox.arm import (
+    containers,
+    generic,
+    operations,
+    roles,
+    scopes,
+    searchservices,
+    services,
+    softdelete,
+    storage,
+    tags,
+    vaultkeys,
+    vaults,
+)
 from sandbox.arm import target as known
+from sandbox.arm.keyed import compute, sql, writing
+from sandbox.arm.keyed.table import TABLE
 from sandbox.arm.request import Operation, Request
 from sandbox.wire import Answer, Refused
 from sandbox.world import World
@@ -49,6 +64,8 @@ def _reading(get: Operation, list_: Operation, actions: Mapping[str, Operation] 
 
 
 ANY: Final = Rules()
+_KEYED: Final = Rules(put=writing.put, patch=writing.patch)
+_OPERATIONS: Final = _reading(operations.get, not_here)
 
 _TABLE: Final = {
     known.TENANTS: _reading(not_here, containers.list_tenants),
@@ -76,6 +93,22 @@ _TABLE: Final = {
         f"{services.ACCOUNT}/{name}": Rules(services.get, services.list_, services.put, not_allowed, not_allowed)
         for name in services.NAMES
     },
+    "Microsoft.CognitiveServices/accounts/encryptionScopes": Rules(put=writing.put, patch=not_allowed),
+    "Microsoft.Compute/diskEncryptionSets/associatedResources": _reading(not_here, compute.associated),
+    "Microsoft.Compute/disks": Rules(patch=compute.patch_disk),
+    "Microsoft.Compute/snapshots": Rules(patch=compute.patch_disk),
+    **{
+        f"Microsoft.Sql/{server}/{child}": rules
+        for server in ("servers", "managedInstances")
+        for child, rules in (
+            ("keys", Rules(put=writing.put, patch=not_allowed)),
+            ("encryptionProtector", Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed)),
+        )
+    },
+    "Microsoft.Search/searchServices": Rules(
+        put=searchservices.put, patch=searchservices.patch, actions={"listadminkeys": searchservices.list_keys}
+    ),
+    "Microsoft.Synapse/workspaces/keys": Rules(put=writing.put, patch=not_allowed),
     "Microsoft.KeyVault/vaults": Rules(put=vaults.put, patch=vaults.patch, delete=softdelete.delete),
     "Microsoft.KeyVault/vaults/accessPolicies": Rules(
         not_allowed, not_allowed, vaults.put_policies, not_allowed, not_allowed
@@ -87,9 +120,13 @@ _TABLE: Final = {
     roles.ASSIGNMENTS: Rules(list=roles.list_, put=roles.put, patch=not_allowed, delete=roles.delete),
     roles.DEFINITIONS: Rules(get=roles.get_definition, list=roles.list_definitions),
 }
-_BY_TYPE: Final = {type_.lower(): rules for type_, rules in _TABLE.items()}
+_BY_TYPE: Final = {
+    **dict.fromkeys(TABLE, _KEYED),
+    **{type_.lower(): rules for type_, rules in _TABLE.items()},
+}
 
 
 def rules_for(type_: str) -> Rules:
     """Return the rules of a type (any case)."""
-    return _BY_TYPE.get(type_.lower(), ANY)
+    lower = type_.lower()
+    return _OPERATIONS if lower.endswith(operations.TYPES) else _BY_TYPE.get(lower, ANY)

@@ -84,7 +84,8 @@ def _done(world: World, request: Request) -> Answer:
     method, target = request.call.method, request.target
     before = world.resources.get(target.id)
     answer_ = rules_for(target.type).of(method, collection=target.collection)(world, request)
-    if method in {"PUT", "PATCH"} and _succeeded(answer_):
+    under_way = "Location" in answer_.headers  # an operation tells of its own end
+    if method in {"PUT", "PATCH"} and _succeeded(answer_) and not under_way:
         events.written(world, request, existed=before is not None)
     if method == "DELETE" and before is not None and _succeeded(answer_):
         events.deleted(world, request, before)

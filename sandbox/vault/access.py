@@ -103,10 +103,16 @@ def may(world: World, vault: Json, principal_id: str, permission: str, key_name:
 
 
 def wrap_problem(  # noqa: PLR0911  one line for each thing that can be wrong
-    world: World, vault_host: str, key_name: str, version: str | None, principal_id: str
+    world: World,
+    vault_host: str,
+    key_name: str,
+    version: str | None,
+    principal_id: str,
+    needs: tuple[str, ...] = WRAPPING,
 ) -> str | None:
     """Return why an identity cannot wrap and unwrap with a key version (None: the latest), or None when it can.
 
+    `needs`: the permissions of services that want others.
     One of vault-not-found, forbidden, key-not-found, deleted, disabled, expired, not-yet-valid.
     """
     vault = find_vault(world, vault_host)
@@ -114,7 +120,7 @@ def wrap_problem(  # noqa: PLR0911  one line for each thing that can be wrong
         return "vault-not-found"
     if firewall(vault) and (vault["properties"].get("networkAcls") or {}).get("bypass") == "None":
         return "forbidden"  # otherwise trusted services pass the firewall
-    if not all(may(world, vault, principal_id, one, key_name) for one in WRAPPING):
+    if not all(may(world, vault, principal_id, one, key_name) for one in needs):
         return "forbidden"
     key = world.keyring.get(str(vault["name"]), key_name)
     if key is None or not key.versions:
@@ -124,7 +130,7 @@ def wrap_problem(  # noqa: PLR0911  one line for each thing that can be wrong
     found = key.find(version) if version else key.latest
     if found is None:
         return "key-not-found"
-    return state(found, world.now()) or (None if {"wrapKey", "unwrapKey"} <= set(found.operations) else "forbidden")
+    return state(found, world.now()) or (None if {*needs} - {"get", "list"} <= {*found.operations} else "forbidden")
 
 
 def state(version: KeyVersion, now: datetime) -> str | None:

@@ -1,0 +1,72 @@
+"""Kubernetes clusters and container groups [services.md 1.6, 1.7].
+
+A PATCH that sends more than tags, and a PUT that changes a container group's key, are UNVERIFIED and refused here.
+Not modelled: that new KMS wants Key Vault Contributor too, and an api-version before 2026-07-01 knows legacy only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandbox.arm.keyed.rules import HOUR, Keyed, Place, application, at, attached, named, refuse
+from sandbox.arm.operations import Style
+from sandbox.wire import Json
+from sandbox.world import World
+
+INSTANCES: Final = "6bb8e274-af5d-4df2-98a3-4fd78b4cafd9"  # Azure Container Instance Service
+_KMS = "properties.securityProfile.azureKeyVaultKms"
+_NEW_KMS = (1, 33)  # the first Kubernetes version that has it
+
+
+def _whole(_world: World, _old: Json | None, new: Json) -> None:
+    if not at(new, "properties.agentPoolProfiles"):
+        raise refuse(CLUSTERS, "Required parameter agentPoolProfiles is missing (null).")
+
+
+def _kms(_world: World, old: Json | None, new: Json) -> None:
+    """Refuse what neither of the two KMS modes has: a versioned key is legacy, a versionless one new KMS."""
+    before, after = ([use.pointer for use in CLUSTERS.uses(one or {})] for one in (old, new))
+    kms = at(new, _KMS) or {}
+    if after and (str(kms.get("keyVaultNetworkAccess")).lower() == "private") != bool(kms.get("keyVaultResourceId")):
+        raise refuse(CLUSTERS, "keyVaultResourceId must be given with private network access, and only then.")
+    if after and not at(new, "identity.userAssignedIdentities"):
+        raise refuse(CLUSTERS, "Key Vault KMS needs a user-assigned identity.")
+    if after and not after[0].version and _kubernetes(new) < _NEW_KMS:
+        raise refuse(CLUSTERS, "A key without a version needs Kubernetes 1.33 or later.")
+    if before and not before[0].version and (not after or after[0].version):
+        raise refuse(CLUSTERS, "A cluster with a versionless key cannot leave it.")
+
+
+def _kubernetes(body: Json) -> tuple[int, ...]:
+    parts = str(at(body, "properties.kubernetesVersion") or "0").split(".")[:2]
+    return tuple(int(part) if part.isdigit() else 0 for part in parts)
+
+
+CLUSTERS = Keyed(
+    places=(Place(_KMS, uri="keyId", who=(attached,), when=(f"{_KMS}.enabled", "true")),),
+    needs=("encrypt", "decrypt"),
+    invalid="InvalidParameter",
+    busy=(409, "OperationNotAllowed"),
+    style=Style.ECHO,
+    patch=("properties", ()),
+    owned=("properties.powerState", "properties.maxAgentPools", "properties.fqdn"),
+    fixed=("properties.diskEncryptionSetID", "properties.dnsPrefix", "properties.nodeResourceGroup"),
+    follows=6 * HOUR,
+    also=(_whole, _kms),
+    etag=True,
+)
+
+GROUPS = Keyed(
+    places=(
+        Place(
+            "properties.encryptionProperties",
+            split=("vaultBaseUrl", "keyName", "keyVersion"),
+            who=(named(".identity"), application(INSTANCES)),
+        ),
+    ),
+    version="pinned",
+    needs=("get", "unwrapKey"),
+    invalid="InvalidContainerGroupUpdate",
+    patch=("properties", ()),
+    fixed=("properties.encryptionProperties",),
+)

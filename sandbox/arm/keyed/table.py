@@ -1,0 +1,28 @@
+"""The rules by type, in lower case. A service is a row here; one with operations of its own has a row in routes too."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandbox.arm.keyed import cognitive, compute, containers, cosmos, databases, learning, messaging, sql
+from sandbox.arm.keyed.rules import Keyed
+
+TABLE: Final[dict[str, Keyed]] = {
+    "microsoft.cognitiveservices/accounts": cognitive.ACCOUNTS,
+    "microsoft.cognitiveservices/accounts/encryptionscopes": cognitive.SCOPES,
+    "microsoft.compute/diskencryptionsets": compute.SETS,
+    "microsoft.containerinstance/containergroups": containers.GROUPS,
+    "microsoft.containerservice/managedclusters": containers.CLUSTERS,
+    "microsoft.databricks/workspaces": databases.BRICKS,
+    "microsoft.dbforpostgresql/flexibleservers": databases.SERVERS,
+    "microsoft.documentdb/databaseaccounts": cosmos.ACCOUNTS,
+    "microsoft.eventhub/namespaces": messaging.NAMESPACES,
+    "microsoft.machinelearningservices/workspaces": learning.WORKSPACES,
+    "microsoft.servicebus/namespaces": messaging.NAMESPACES,
+    "microsoft.sql/managedinstances/encryptionprotector": sql.PROTECTOR,
+    "microsoft.sql/managedinstances/keys": sql.KEYS,
+    "microsoft.sql/servers/encryptionprotector": sql.PROTECTOR,
+    "microsoft.sql/servers/keys": sql.KEYS,
+    "microsoft.synapse/workspaces": databases.SYNAPSE,
+    "microsoft.synapse/workspaces/keys": databases.SYNAPSE_KEYS,
+}
