@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cmkctl.app import WrongUrl, checked_url
 from cmkctl.replay import replay
-from cmkctl.schedule import Disorder, extra
+from cmkctl.schedule import Disorder, duplicates
 
 _DUPLICATE = "send so many events, or N%% of them, a second time"
 
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _count(written: str) -> str:
     try:
-        extra(written, 0)
+        duplicates(written, 0)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return written

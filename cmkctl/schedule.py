@@ -33,7 +33,7 @@ class Sending(Struct, frozen=True):
     after: float
 
 
-def extra(written: str, events: int) -> int:
+def duplicates(written: str, events: int) -> int:
     """Return how many duplicates are asked for: a count, or a percentage of the events. Raises ValueError."""
     share = written.strip().removesuffix("%")
     if not share.isascii() or not share.isdigit() or len(share) > 9:  # noqa: PLR2004  nine digits are plenty
@@ -52,7 +52,7 @@ def schedule(events: Sequence[Recorded], how: Disorder) -> list[Sending]:
     """
     dice = random.Random(how.seed)  # noqa: S311  the same seed gives the same order
     ordered = _by_time(events) if how.speed is not None else list(enumerate(events))
-    ordered = _with_duplicates(ordered, extra(how.duplicate, len(events)), dice)
+    ordered = _with_duplicates(ordered, duplicates(how.duplicate, len(events)), dice)
     moments = _moments([one for _, one in ordered], how.speed)
     if how.shuffle:
         dice.shuffle(ordered)

@@ -117,4 +117,7 @@ class VaultInventory:
 
 
 def _host(uri: Any) -> str:
-    return (urlsplit(uri).hostname or "").lower() if isinstance(uri, str) else ""
+    try:
+        return (urlsplit(uri).hostname or "").lower() if isinstance(uri, str) else ""
+    except ValueError:  # such as half an IPv6 address
+        return ""
