@@ -9,14 +9,17 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
+from shared.domain.plain import one_line
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, address_of
 from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, RotateKey, Sweep, WorkItem
-from shared.errors import Refusal
+from shared.errors import Refusal, TooLarge
 from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
 from shared.usecases.dry_run import plan_for
 from shared.usecases.rotate import would_rotate
+
+LONGEST_WISH = 64 * 1024
 
 
 class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -39,10 +42,12 @@ class RotateWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
 
 def read_wish(body: bytes, form: type[ConvergeWish | RotateWish]) -> Any:
     """Read a request's body. Raises Refusal (BAD_REQUEST) that names the field."""
+    if len(body) > LONGEST_WISH:
+        raise TooLarge(Reason.BAD_REQUEST, f"a body of {len(body)} bytes; {LONGEST_WISH} are allowed")
     try:
         return msgspec.json.decode(body or b"{}", type=form)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+        raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
 def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
@@ -73,33 +78,33 @@ def _key(text: str) -> KeyRef:
     try:
         return parse_key_url(text)
     except BadKeyUrl as error:
-        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+        raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
 def _resource(text: str) -> Address:
     try:
         return address_of(text)
     except BadAddress as error:
-        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+        raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
 async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dict[str, Any]:
     """Put the item on the queue, or say what handling it would do. Raises AppError.
 
     The plan for a resource is its steps, that for a rotation whether a version would be made and why not, and that for
-    a key, a vault or everything the steps of each resource concerned.
+    a key, a vault or everything the steps of each resource concerned. Holds structs as they are: the door encodes them.
     """
-    told: dict[str, Any] = {"correlationId": item.cause.id, "item": msgspec.to_builtins(item), "dryRun": dry_run}
+    told: dict[str, Any] = {"correlationId": item.cause.id, "item": item, "dryRun": dry_run}
     if not dry_run:
         await context.ports.queue.put(item)
     elif isinstance(item, RotateKey):
         held = await would_rotate(context, item)
         told["makesVersion"] = held is None
-        told["steps"] = [] if held is None else [msgspec.to_builtins(held)]
+        told["steps"] = [] if held is None else [held]
     elif isinstance(item, CheckKey | CheckVault | Sweep):
         told |= await plan_for(context, item)
     elif isinstance(item, CheckResource):
         steps = await preview(context, item)
         told["exists"] = steps is not None
-        told["steps"] = [msgspec.to_builtins(step) for step in steps or ()]
+        told["steps"] = steps or ()
     return told

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -91,6 +92,13 @@ class Calls:
         await self._note(name, "due", "ok", lambda: self._host.run(name, TypedData(json=json.dumps(info))))
 
 
+def _message(answer: dict[str, Any]) -> str:
+    """Return the queue message of the item that an answer tells of: the queue's names are the code's own."""
+    item = {re.sub("[A-Z]", lambda one: f"_{one[0].lower()}", name): value for name, value in answer["item"].items()}
+    item["cause"] = {"id": item["cause"]["id"], "source": item["cause"]["source"]}
+    return json.dumps({"v": 1, "item": item})
+
+
 async def _story(calls: Calls) -> None:
     await calls.http("health", "first call", 200)
     await calls.http("health", "second call", 200)
@@ -108,8 +116,8 @@ async def _story(calls: Calls) -> None:
             await calls.event(name, schema, one)
         await calls.event(name, "no event", [{"id": "1"}])
     for case, answer in (("a resource that is behind", put), ("a resource, again", planned)):
-        await calls.message("work", case, json.dumps({"v": 1, "item": answer["item"]}))
-    await calls.message("poison", "a work item", json.dumps({"v": 1, "item": put["item"]}))
+        await calls.message("work", case, _message(answer))
+    await calls.message("poison", "a work item", _message(put))
     await calls.message("poison", "no work item", "?")
     await calls.http("evidence", "the last day", 200)
     await calls.http("evidence", "no number", 400, limit="x")
