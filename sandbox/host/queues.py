@@ -52,7 +52,7 @@ class QueueListener:
         self._lock_seconds = lock
         self._clients = clients
         self._client = clients(self.queue)
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}  # by id and receipt: neither is unique alone
         self._one_ended = asyncio.Event()
 
     @property
@@ -95,12 +95,13 @@ class QueueListener:
             return False
         for message in messages:
             receipt = str(message.pop_receipt)
-            self._running[receipt] = asyncio.create_task(self._handle(message, receipt))
-            self._running[receipt].add_done_callback(partial(self._ended, receipt))
+            taken = (message.id, receipt)
+            self._running[taken] = asyncio.create_task(self._handle(message, receipt))
+            self._running[taken].add_done_callback(partial(self._ended, taken))
         return bool(messages)
 
-    def _ended(self, receipt: str, task: asyncio.Task[None]) -> None:
-        del self._running[receipt]
+    def _ended(self, taken: tuple[str, str], task: asyncio.Task[None]) -> None:
+        del self._running[taken]
         self._one_ended.set()
         if not task.cancelled() and (error := task.exception()):
             # The lock was lost, or the queue did not answer: the message comes again by itself.
