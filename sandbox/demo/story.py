@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.25
 # The followers look once a day; the sweep timer stays off, so that events alone have to do it all.
 A_DAY_AND_MORE = timedelta(hours=25, minutes=30)
 SETTINGS = {"AzureWebJobs.sweep.Disabled": "true"}
-_LOCK_SECONDS = 15  # not the host's ten minutes: a dead app's work comes again while somebody watches
+_LOCK_SECONDS = 10  # not the host's ten minutes: a dead app's work comes again while somebody watches
 _OWN_CALLS = {"vault": 2}  # the two rotations are made by the story, not by the app
 
 

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.queue import TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient
 
+from sandbox.host import FunctionHost, QueueListener
 from shared.adapters.clouds import CLOUDS
 from shared.adapters.connection import Connection, aiohttp_transport, managed_identity
 from shared.adapters.work_queue import QueueSite, StorageWorkQueue
@@ -109,3 +111,53 @@ def test_everything_converges_though_the_app_is_killed_twice_and_garbage_is_repo
     assert told["verified"] == told["users"] == 27
     assert [one["inFlight"] > 0 for one in told["kills"]] == [True, True]
     assert (told["left"], told["poisonLeft"], told["touched"], told["garbageReported"]) == (0, 0, 0, 1)
+
+
+APP = """
+import asyncio, json
+import azure.functions as func
+
+app = func.FunctionApp()
+now = {"done": 0, "most": 0, "running": 0}
+
+@app.queue_trigger("msg", "cmk-work", "Store")
+async def work(msg: func.QueueMessage) -> None:
+    now["running"] += 1
+    now["most"] = max(now["most"], now["running"])
+    await asyncio.sleep(0.05)
+    now["running"] -= 1
+    now["done"] += 1
+
+@app.route("now", auth_level=func.AuthLevel.ANONYMOUS)
+async def show(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(json.dumps(now))
+"""
+
+
+def test_the_host_counts_messages_right_though_those_taken_together_share_a_receipt(
+    connection: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "function_app.py").write_text(APP)
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+
+    async def run() -> None:
+        host = FunctionHost(tmp_path, settings={}, ids=lambda: str(uuid4()))
+        await host.start()
+        async with _queue(connection) as (work, client), _no_policy(connection) as raw:
+            for number in range(60):
+                await work.put(_item(str(number)))
+            listening = asyncio.create_task(QueueListener(host, "work", lambda _: raw, max_wait=0.2).run())
+            while (await client.get_queue_properties()).approximate_message_count:  # noqa: ASYNC110  a service is asked
+                await asyncio.sleep(0.1)
+            listening.cancel()
+            now = json.loads((await host.http("GET", "/api/now", {}, {})).body)
+        await host.stop()
+        assert (now["done"], now["running"]) == (60, 0)
+        assert now["most"] <= 24  # a batch of 16 is fetched while 8 run
+
+    asyncio.run(run())
+    assert [line.message for line in caplog.records if line.levelname == "ERROR"] == []
+
+
+def _no_policy(connection: str) -> QueueClient:
+    return QueueClient.from_connection_string(connection, WORK_QUEUE)
