@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tools.azurite.package import NoAzuriteError, install, missing
-from tools.azurite.service import SERVICES, azurite
-
-PORTS = (10001, 10000)
+from tools.azurite.service import azurite
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,11 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if problem := missing():
             sys.stdout.write(f"left out: the tests on a real queue service ({problem})\n")
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         install()
         if command == "run":
-            with suppress(KeyboardInterrupt), azurite(SERVICES, PORTS) as connection:
+            with suppress(KeyboardInterrupt), azurite(usual=True) as connection:
                 sys.stdout.write(f"{connection}\n")
                 sys.stdout.flush()
                 signal.pause()

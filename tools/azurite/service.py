@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,8 @@ from tools.azurite.package import NoAzuriteError, main_of
 
 ACCOUNT: Final = "cmkautopilot"
 SERVICES: Final = ("queue", "blob")
+WELL_KNOWN: Final = "UseDevelopmentStorage=true"  # what every SDK takes for Azurite at its usual ports
+_USUAL_PORTS: Final = {"blob": 10000, "queue": 10001}
 # Azurite ends in order when its standard input does: this process wants it so, or is gone, however that came.
 _ATTACHED: Final = "data:text/javascript,process.stdin.on('end',()=>process.kill(process.pid)).resume()"
 _LISTENS: Final = re.compile(r"successfully listens on http://127\.0\.0\.1:(\d+)")
@@ -28,32 +30,35 @@ _LOOK_SECONDS: Final = 0.05
 
 
 @contextmanager
-def azurite(services: Sequence[str] = SERVICES, ports: Sequence[int] = (0, 0)) -> Iterator[str]:
-    """Run services on 127.0.0.1 (port 0: any free one) and yield the connection string to them.
+def azurite(services: Sequence[str] = SERVICES, *, usual: bool = False) -> Iterator[str]:
+    """Run services on 127.0.0.1 and yield the connection string to them. Raises NoAzuriteError.
 
-    The account's key is made for this run; what they keep is in a temporary folder. Raises NoAzuriteError.
+    They are at free ports, with an account whose key is made for this run; `usual`: at Azurite's own ports with its
+    well-known account. What they keep is in a temporary folder.
     """
     key = b64encode(secrets.token_bytes(32)).decode()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="azurite-")))
+        accounts = {} if usual else {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
         parts = ["DefaultEndpointsProtocol=http", f"AccountName={ACCOUNT}", f"AccountKey={key}"]
-        for service, wanted in zip(services, ports, strict=False):
-            port = stack.enter_context(_running(service, wanted, folder, key))
+        for service in services:
+            wanted = _USUAL_PORTS[service] if usual else 0
+            port = stack.enter_context(_running(service, wanted, folder, accounts))
             parts.append(f"{service.capitalize()}Endpoint=http://127.0.0.1:{port}/{ACCOUNT}")
-        yield ";".join(parts)
+        yield WELL_KNOWN if usual else ";".join(parts)
 
 
 @contextmanager
-def _running(service: str, port: int, folder: Path, key: str) -> Iterator[int]:
+def _running(service: str, port: int, folder: Path, accounts: Mapping[str, str]) -> Iterator[int]:
     command = [shutil.which("node") or "node", "--import", _ATTACHED, str(main_of(service))]
     command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port), "--location", str(folder)]
     command += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
     log = folder / f"{service}.log"
-    environment = {**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
+    others = {name: value for name, value in os.environ.items() if name != "AZURITE_ACCOUNTS"}
     with (
         log.open("wb") as out,
         subprocess.Popen(  # noqa: S603  Azurite itself
-            command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
+            command, env={**others, **accounts}, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
         ) as process,
     ):
         try:
