@@ -14,7 +14,7 @@ from shared.bootstrap import App, app
 from shared.domain.reasons import Reason
 from shared.domain.work import Cause, Source, WorkItem
 from shared.errors import AppError, NotThere, Refusal, TooLarge, TryLater
-from shared.usecases.wishes import ConvergeWish, RotateWish, put_or_plan, read_wish
+from shared.usecases.wishes import Form, put_or_plan, read_wish
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -84,7 +84,7 @@ def _status(error: AppError) -> int:
 
 async def grant(
     req: func.HttpRequest,
-    form: type[ConvergeWish | RotateWish],
+    form: type[Form],
     item_of: Callable[[Any, Cause, datetime], WorkItem],
 ) -> func.HttpResponse:
     """Answer 202 with what was put on the queue, 200 with the plan of a dry run, or the problem."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
 
 _LOG = logging.getLogger("cmk")
+PLATFORM = "the platform's key"
 EVENT_TYPE = "CmkAutopilot.Report"
 _WARN_AGAIN = timedelta(hours=1)
 _MOST_WARNED = 10_000  # resources and reasons remembered; the oldest is forgotten
@@ -61,7 +62,8 @@ class LogSink:
         if idle or isinstance(outcome, Answered | Paced):
             level = logging.DEBUG
         target = report.address.url if report.address else type(report.item).__name__
-        if isinstance(outcome, Stopped) and (report.item is None or self._is_news(_about(report), report)):
+        refused = isinstance(outcome, Stopped) or (isinstance(outcome, Expanded) and bool(outcome.blocked))
+        if refused and (report.item is None or self._is_news(_about(report), report)):
             level = logging.WARNING
         _LOG.log(level, "%s %s%s", type(outcome).__name__.lower(), target, _tail(report))
 
@@ -104,7 +106,8 @@ def _tail(report: Report) -> str:
     if isinstance(outcome, Rotated):
         return f" {outcome.key.url} has the new version {outcome.version}"
     if isinstance(outcome, Expanded):
-        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}"
+        missing = "".join(_why(one) for one in outcome.blocked)
+        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}{missing}"
     return moved
 
 
@@ -114,7 +117,11 @@ def _why(one: Wait | Blocked) -> str:
 
 def _move(one: Write) -> str:
     sure = "" if one.accepted else " (sent, the answer got lost)"
-    return f" {one.slot}: {one.before.version} -> {one.after.version}{sure}"
+    if one.before and one.after and one.before.key == one.after.key:
+        return f" {one.slot}: {one.before.version or 'following'} -> {one.after.version}{sure}"
+    return (
+        f" {one.slot}: {one.before.url if one.before else PLATFORM} -> {one.after.url if one.after else PLATFORM}{sure}"
+    )
 
 
 class TopicSink:

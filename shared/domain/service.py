@@ -140,6 +140,7 @@ class Service(Struct, frozen=True):
     settled: Callable[[Json], Settled] = by_provisioning_state
     kinds: Mapping[str, Traits] = MappingProxyType({})
     audience: Audience = Audience.ARM  # where it is read
+    main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 
     def traits_of(self, body: Json) -> Traits:
         """Return the traits of a resource of this service, by its kind."""

@@ -149,6 +149,7 @@ ENCRYPTION_SCOPES = Service(
     ),
     read=_read_scope,
     write=_write_scope,
+    main_slot=SLOT,
     in_graph=False,
 )
 
@@ -160,6 +161,7 @@ STORAGE_ACCOUNTS = Service(
     ),
     read=_read_account,
     write=_write_account,
+    main_slot=SLOT,
     children=(ChildList(ENCRYPTION_SCOPES.type, "encryptionScopes", _LISTS),),
 )
 

@@ -28,7 +28,7 @@ from shared.domain.work import CheckResource
 from shared.errors import AppError, Refusal
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
-from shared.usecases.observe import Seen, fresh_enough, gather, see
+from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
 from shared.usecases.operations import end_of
 from shared.usecases.pacing import SHORT, bucket_of
 from shared.usecases.placing import rule_for
@@ -59,7 +59,8 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
     service = context.service(item.address.type)
     if service is None:
         return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    if item.going is None and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
+    wanted = item.going is not None or item.wish is not None
+    if not wanted and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
         return Answered()
     if await _still_switched_off(context, item):
         return _ended((_switched_off(context, item),), progress)
@@ -75,7 +76,7 @@ async def _come_back(context: Context, item: CheckResource, outcome: Waiting, pr
     Who was throttled takes a slot again; the rest come back at their own time.
     """
     now, wait = context.ports.clock.now(), outcome.wait
-    if item.waited is None and context.recent.is_queued(item.address, wait.reason, now):
+    if item.waited is None and item.wish is None and context.recent.is_queued(item.address, wait.reason, now):
         return
     off = wait.reason is Reason.WRITES_OFF
     successor = replace(
@@ -173,9 +174,11 @@ async def _converge(
             context.recent.forget(item.address)
             return Gone()
         rule = await rule_for(context, item.address, seen.body)
-        if rule is not None and rule.rotation is Mode.IGNORE:
+        if rule is not None and rule.rotation is Mode.IGNORE and item.wish is None:
             return LeftAlone(rule.name)
-        facts = await gather(context, service, item.address, seen, rule=rule, waited=item.waited, keys_as_of=keys_as_of)
+        facts = await gather(
+            context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=keys_as_of
+        )
         progress.uses, progress.as_of = facts.uses, _as_of(facts, seen.at)
         steps = await _plan(context, facts)
         if not (steps and isinstance(steps[0], SetKeys)):
@@ -262,5 +265,5 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
         return None
     rule = await rule_for(context, item.address, seen.body)
     now = fresh_enough(context)
-    facts = await gather(context, service, item.address, seen, rule=rule, waited=item.waited, keys_as_of=now)
+    facts = await gather(context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=now)
     return await _plan(context, facts)

@@ -107,6 +107,8 @@ async def _story(calls: Calls) -> None:
     await calls.http("converge", "nothing named", 400, {})
     await calls.http("rotate", "dry run", 200, {"key": _KEY, "dryRun": True})
     await calls.http("rotate", "a key", 202, {"key": _KEY})
+    await calls.http("use_key", "dry run", 200, {"resource": ACCOUNT, "version": "follow", "dryRun": True})
+    await calls.http("revert", "not confirmed", 400, {"resource": ACCOUNT})
     key_events = _events("Microsoft.KeyVault.KeyNewVersionCreated", VAULT, "cmk", _KEY_DATA)
     writes = _events("Microsoft.Resources.ResourceWriteSuccess", _GROUP.rpartition("/")[0], ACCOUNT, _WRITE_DATA)
     await calls.http("replay", "dry run", 200, list(key_events.values()), dryRun="true")
