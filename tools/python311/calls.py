@@ -70,7 +70,10 @@ class Calls:
         headers = {"x-functions-key": self._host.keys.function}
         method = "GET" if body is None else "POST"
         answer = await self._note(
-            name, case, expected, lambda: self._host.http(method, f"/api/{name}", headers, query, content)
+            name,
+            case,
+            expected,
+            lambda: self._host.http(method, f"/api/{name.replace('_', '-')}", headers, query, content),
         )
         return json.loads(answer.body) if answer.body else None
 
