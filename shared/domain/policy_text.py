@@ -13,6 +13,7 @@ from shared.domain.policy import Expect, Mode, Policy, Rule, Where
 
 Path = tuple[str | int, ...]
 _S = TypeVar("_S", bound=Struct)
+LONGEST = 256 * 1024  # bytes of a policy
 TOP = ("version", "writes", "expect", "rules")
 WORDS = {True: True, False: False, "on": True, "off": False}  # YAML itself reads a bare on as true
 

@@ -29,11 +29,13 @@ class Health(Struct, frozen=True, rename="camel"):
 
 
 async def health(context: Context, problems: Sequence[_Problem], journal: Mapping[str, str]) -> Health:
-    """Return the app's state. Asks for a token and touches nothing else."""
+    """Return the app's state. Asks for a token, looks at the policy, and touches nothing else."""
     known = bool(await context.ports.myself.principals())
     on = await context.ports.switch.is_on()
     found = [f"{problem.setting}: {problem.text}" for problem in problems]
     if not known:
         found.append("identity: no token could be had for the app's managed identity")
+    if problem := await context.ports.policies.problem():
+        found.append(f"policy: {problem}")
     types = tuple(sorted(service.type for service in context.services.values()))
     return Health(not found and not journal, "on" if on else "off", known, types, tuple(found), dict(journal))

@@ -132,9 +132,9 @@ RULES = (
         GUARD,
     ),
     Rule(
-        "of blob hosts only the one that keeps evidence gets a token",
+        "of blob hosts only those that the settings name get a token",
         "shared/adapters/clouds.py",
-        "if self.blob_host and host == self.blob_host:",
+        "if host in self.blob_hosts:",
         'if ".blob." in host:',
         GUARD,
     ),

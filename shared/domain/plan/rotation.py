@@ -85,7 +85,16 @@ def _allowed(step: Change | Wait | Blocked | None, use: KeyUse, facts: Facts) ->
     allowed = facts.rule.may if facts.rule else frozenset()
     if missing := sorted(one.value for one in traits.permissions(verb) - allowed):
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, use.slot, f"may: [{', '.join(missing)}]")
-    return step
+    return _unasked(step, facts) or step
+
+
+def _unasked(change: Change, facts: Facts) -> Wait | Blocked | None:
+    """Return why a change to a key is not made: nobody can say whether a certificate owns it."""
+    history = facts.keys.get(change.to.key)
+    if not isinstance(history, KeyHistory) or history.unasked is None:
+        return None
+    detail = f"it should move to version {change.to.version}; whether a certificate owns the key, only the vault tells"
+    return wait_or_give_up(Blocked(history.unasked, change.slot, detail), waited=facts.waited, now=facts.now)
 
 
 def _only_told(changes: tuple[Change, ...], facts: Facts) -> Blocked | None:
