@@ -58,7 +58,8 @@ class WatchedPolicy:
         try:
             text, mark = await self._fetch(self._mark)
         except (OSError, AppError) as error:
-            self._trouble = f"{type(error).__name__}: {error}"[:_LONGEST_TROUBLE]
+            told = error.detail if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
+            self._trouble = told[:_LONGEST_TROUBLE]
             return
         if text is not None:
             self._take(text)
