@@ -98,7 +98,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         problems.append(Problem(POLICY, str(error)))
         policy = ""
     blobs = _blobs_of_host(environ, clouds[cloud], uri, connection)
-    own = _own(environ, uri, connection, (evidence, policy))
+    own = _own(environ, uri, connection, (evidence, policy, blobs))
     if environ.get("WEBSITE_SITE_NAME") and not own.resource_groups:
         problems.append(Problem("CMK_OWN_RESOURCE_GROUP", "the app's own resource group is not known; set its id"))
     settings = Settings(
