@@ -11,6 +11,9 @@ EVENTS = "tests/domain/test_events.py"
 ODD = "tests/usecases/test_odd_answers.py"
 KEY = "tests/usecases/test_converge_key.py"
 GUARD = "tests/adapters/test_guard.py"
+EFFECTS = "tests/usecases/test_policy_effects.py"
+CLOSED = "tests/usecases/test_closed_vaults.py"
+POLICY = "tests/adapters/test_policy_file.py"
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ RULES = (
     Rule(
         "a follower's target is what the vault calls latest",
         _ROTATION,
-        "latest_usable if use.follows else newest_usable",
-        "newest_usable",
+        "choose = latest_usable if use.follows or turned else newest_usable",
+        "choose = newest_usable",
         PLAN,
     ),
     Rule("a certificate's key is left alone", _ROTATION, "if history.backs_certificate:", "if False:", PLAN),
@@ -73,7 +76,7 @@ RULES = (
         "seen = None",
         RULES_OF_ROTATION,
     ),
-    Rule("nothing is written on old knowledge", _CHECK, "if clock.now() - progress.as_of <= FRESH:", "if True:", HANDS),
+    Rule("nothing is written on old knowledge", _CHECK, "if clock.now() - progress.as_of <= FRESH and", "if", HANDS),
     Rule(
         "an accepted change is not sent again",
         _CHECK,
@@ -174,5 +177,76 @@ RULES = (
         'encryption = replaced(encryption, "keyvaultproperties", properties)',
         'encryption = {"keySource": "Microsoft.Storage", "keyvaultproperties": properties}',
         "tests/services",
+    ),
+    Rule(
+        "a rule that says report writes nothing",
+        _ROTATION,
+        "if facts.rule.rotation is not Mode.FIX:",
+        "if False:",
+        EFFECTS,
+    ),
+    Rule(
+        "what no rule is meant for is not written",
+        "shared/domain/policy.py",
+        "return next((rule for rule in rules if matches(rule, site)), None)",
+        "return next((rule for rule in rules if matches(rule, site)), rules[0])",
+        EFFECTS,
+    ),
+    Rule(
+        "a child falls under its parent's rule",
+        "shared/usecases/placing.py",
+        "if address.parent and policy.asks_about_parent(arm.type) else body",
+        "if False else body",
+        EFFECTS,
+    ),
+    Rule(
+        "a policy with a mistake is none",
+        "shared/adapters/policy_file.py",
+        'self._policy, self._wrong = None, ""',
+        'self._wrong = ""',
+        POLICY,
+    ),
+    Rule("an old policy does not hold for ever", "shared/adapters/policy_file.py", "not fresh:", "False:", POLICY),
+    Rule(
+        "what Resource Manager alone says of a key is not enough for a write",
+        _ROTATION,
+        "return _unasked(step, facts) or step",
+        "return step",
+        CLOSED,
+    ),
+    Rule(
+        "a key made anew is not the one that was read",
+        "shared/adapters/keys.py",
+        "return replace(shown, unasked=None) if same else shown",
+        "return replace(shown, unasked=None)",
+        CLOSED,
+    ),
+    Rule(
+        "a lack of rights is no firewall",
+        "shared/adapters/keys.py",
+        "if not _is_closed(said):",
+        "if False:",
+        CLOSED,
+    ),
+    Rule(
+        "the app's own group's keys are not rotated",
+        "shared/usecases/rotate.py",
+        "if id_ and address_of(id_).group_id in",
+        "if False and address_of(id_).group_id in",
+        CLOSED,
+    ),
+    Rule(
+        "one sweep at a time over all instances",
+        "shared/adapters/turns_blob.py",
+        "if held is not None and held.owner != wanted.owner and",
+        "if False and held.owner != wanted.owner and",
+        "tests/usecases/test_sweep.py",
+    ),
+    Rule(
+        "each resource is read itself once a day",
+        "shared/usecases/sweeping.py",
+        "slice_of(address) == item.slice:",
+        "False:",
+        "tests/usecases/test_sweep.py",
     ),
 )
