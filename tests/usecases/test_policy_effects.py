@@ -17,6 +17,7 @@ from shared.usecases.health import health
 from shared.usecases.wishes import ConvergeWish, converge_item, put_or_plan
 from tests.support.azure import MID, OLD, Azure, account, estate, on_azure, scope
 from tests.support.policies import PolicyFile, text
+from tests.support.whole_app import WholeApp, with_app
 
 KEY = "https://kv-main.vault.azure.net/keys/cmk"
 ONE, SCOPE = account("st1"), scope("st2", "one")
@@ -266,3 +267,15 @@ def test_writes_off_in_the_file_stops_queued_work_within_a_minute_and_nothing_is
         assert (await health(azure.app.context, (), {})).writes == "on"
 
     on_azure(estate(*users), story, environ=file.environ)
+
+
+@pytest.mark.parametrize(("mode", "version"), [("fix", MID), ("report", OLD), ("ignore", OLD)])
+def test_a_wish_over_http_does_what_the_rule_says_and_no_more(tmp_path: Path, mode: str, version: str) -> None:
+    async def story(app: WholeApp) -> None:
+        answer = await app.post("converge", {"all": True})
+        assert answer.status == 202
+        await app.run_until_quiet()
+        assert [app.in_use(one) for one in BOTH] == [version, version]
+        assert bool(app.calls("write")) is (mode == "fix")
+
+    with_app(ESTATE, story, environ=PolicyFile(tmp_path, rotation(mode)).environ)
