@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cmkctl.app import WrongUrl, checked_url
+from cmkctl.policy import check, site_of
 from cmkctl.replay import replay
 from cmkctl.schedule import Disorder, duplicates
 
@@ -34,6 +35,14 @@ def parser() -> argparse.ArgumentParser:
     send.add_argument("--seed", type=int, default=0, metavar="S", help="for --shuffle and --duplicate (default 0)")
     send.add_argument("--speed", type=_speed, metavar="X", help="keep the recorded times' spacing, X times faster")
     send.add_argument("--verbose", action="store_true", help="one line for each event")
+    policy = verbs.add_parser("policy", help="look at a policy").add_subparsers(dest="what", required=True)
+    look = policy.add_parser("check", help="print its rules, or everything that is wrong with it")
+    look.add_argument("file", type=Path, metavar="FILE")
+    look.add_argument("--decide", default="", metavar="RESOURCE-ID", help="say which rule decides it, and why")
+    look.add_argument("--location", default="", help="where that resource is")
+    look.add_argument("--kind", default="", help="its kind")
+    look.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE", help="one of its tags; repeatable")
+    look.add_argument("--group", action="append", default=[], metavar="NAME", help="a management group above it")
     return root
 
 
@@ -58,6 +67,23 @@ def _speed(written: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; exit 0 when all went well, 1 when something was not taken, 2 on a wrong command line."""
     arguments = parser().parse_args(argv)
+    return _policy(arguments) if arguments.verb == "policy" else _replay(arguments)
+
+
+def _policy(given: argparse.Namespace) -> int:
+    try:
+        site = (
+            site_of(given.decide, location=given.location, kind=given.kind, tags=given.tag, groups=given.group)
+            if given.decide
+            else None
+        )
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return check(given.file, site)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
     if not arguments.to:
         return _wrong("name the app: --to URL, or set CMK_APP_URL")
     how = Disorder(arguments.seed, arguments.shuffle, arguments.duplicate, arguments.speed)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from sandbox import blobs
-from sandbox.arm import loading, roles, searchservices
+from sandbox.arm import loading, managementgroups, roles, searchservices
 from sandbox.arm.target import subscription_of
 from sandbox.clock import Clock
 from sandbox.keyring import ALL_OPERATIONS, Key, KeyVersion
@@ -22,7 +22,7 @@ from sandbox.world import World
 
 KEYS: Final = frozenset(
     {"subscriptions", "resources", "keys", "roleAssignments", "eventSubscriptions", "immutable", "search"}
-    | {"latency", "operations", "throttling", "graphLag", "seed", "tenantId"}
+    | {"managementGroups", "latency", "operations", "throttling", "graphLag", "seed", "tenantId"}
 )
 _LONG: Final = 15  # digits; a longer number in YAML is a name that happens to have only digits
 
@@ -76,6 +76,9 @@ def build_world(estate: Json, *, clock: Clock, seed: int = 1) -> World:
     for row in _rows(estate, "subscriptions"):
         id_ = str(row.entry["subscriptionId"])
         world.subscriptions[id_.lower()] = {**row.entry, "subscriptionId": id_}
+    for row in _rows(estate, "managementGroups"):
+        with _entry(row.name):
+            managementgroups.load(world, row.entry)
     _resources(world, estate)
     _keys(world, estate.get("keys") or {})
     with _entry("resources"):
@@ -218,6 +221,7 @@ class _Row:
 
 _NEEDED: Final = {
     "subscriptions": ("subscriptionId",),
+    "managementGroups": ("name",),
     "resources": ("id",),
     "roleAssignments": ("scope", "principalId", "roleDefinitionId"),
 }

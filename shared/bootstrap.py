@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,7 +30,9 @@ from shared.adapters.evidence_folder import FolderStore
 from shared.adapters.evidence_reading import EvidenceReader, NoEvidence
 from shared.adapters.journal import Journals, LogSink, Sink, TopicSink
 from shared.adapters.keys import VaultKeys
+from shared.adapters.keys_arm import KeysThroughArm
 from shared.adapters.myself import TokenClaims
+from shared.adapters.policy_blob import from_blob
 from shared.adapters.policy_file import WatchedPolicy, from_file
 from shared.adapters.resource_graph import ResourceGraph
 from shared.adapters.resources import RoutedResources
@@ -37,6 +40,7 @@ from shared.adapters.search_objects import SearchObjects
 from shared.adapters.storage_accounts import StorageAccounts
 from shared.adapters.switch import KillSwitch
 from shared.adapters.turns import OwnTurns
+from shared.adapters.turns_blob import BlobTurns
 from shared.adapters.vaults import VaultInventory
 from shared.adapters.work_queue import QueueSite, StorageWorkQueue
 from shared.domain.plain import one_line
@@ -78,7 +82,7 @@ def build(
 ) -> App:
     """Put the app together. A wrong setting does not stop it: `health` shows it, and what needs it says so."""
     settings, problems = settings_module.read(environ, {name: one.storage_suffix for name, one in CLOUDS.items()})
-    cloud = replace(CLOUDS[settings.cloud], blob_host=settings.evidence_host)
+    cloud = replace(CLOUDS[settings.cloud], blob_hosts=settings.blob_hosts)
     if make_credential is None and settings.on_own_machine:
         make_credential = signed_in_user
     connection = Connection(
@@ -87,7 +91,9 @@ def build(
     clock = SystemClock()
     arm = Arm(connection)
     graph = ResourceGraph(connection, clock, arm)
-    policies = WatchedPolicy(from_file(settings.policy), clock)
+    fetch = from_blob(connection, settings.policy) if settings.policy_host else from_file(Path(settings.policy))
+    policies = WatchedPolicy(fetch, clock)
+    vaults = VaultInventory(connection, graph, clock, settings.vaults)
     sinks: list[Sink] = [LogSink()]
     store = _evidence_store(connection, settings)
     if store is not None:
@@ -99,13 +105,13 @@ def build(
         clock=clock,
         resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection), arm),
         finder=graph,
-        vaults=VaultInventory(connection, graph, clock, settings.vaults),
-        keys=VaultKeys(connection, clock),
+        vaults=vaults,
+        keys=VaultKeys(connection, clock, KeysThroughArm(vaults, clock)),
         queue=StorageWorkQueue(connection, QueueSite(settings.queue_service_uri, settings.queue_connection), clock),
         journal=journals,
         switch=KillSwitch(lambda: environ.get(settings_module.WRITES, "on"), policies),
         policies=policies,
-        turns=OwnTurns(clock),
+        turns=BlobTurns(connection, settings.state, clock) if settings.state else OwnTurns(clock),
         myself=TokenClaims(connection),
         evidence=EvidenceReader(store) if store is not None else NoEvidence(),
     )

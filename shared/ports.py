@@ -126,6 +126,10 @@ class Vaults(Protocol):
         """Return any vault that is ours to talk to, the same each time, or None."""
         ...
 
+    async def id_of(self, host: str) -> str:
+        """Return the ARM id of the vault of that host, "" when the inventory does not know it."""
+        ...
+
 
 class Keys(Protocol):
     """Keys as their vaults hold them. Callers ask Vaults first."""
@@ -172,6 +176,10 @@ class Policies(Protocol):
 
     async def current(self) -> Policy:
         """Return the policy, at most half a minute old. Raises TryLater (POLICY_UNREADABLE)."""
+        ...
+
+    async def problem(self) -> str:
+        """Return what is wrong with the policy or with fetching it; "" when all is well."""
         ...
 
 

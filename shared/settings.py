@@ -14,6 +14,7 @@ from shared.domain.plan import Own
 
 ROOT = Path(__file__).resolve().parents[1]  # the app's folder
 _HOST_PATTERN = re.compile(r"[a-z0-9*?.\[\]-]+")
+_DEVELOPMENT = re.compile(r"UseDevelopmentStorage=true|devstoreaccount1", re.IGNORECASE)
 
 
 class Settings(Struct, frozen=True):
@@ -26,16 +27,28 @@ class Settings(Struct, frozen=True):
     outcome_topic: str  # [CMK_OUTCOME_TOPIC] endpoint of a custom Event Grid topic; empty: none
     queue_service_uri: str  # [AzureWebJobsStorage__queueServiceUri or AzureWebJobsStorage__accountName]
     queue_connection: str  # [AzureWebJobsStorage] connection string, for development
-    policy: Path  # [CMK_POLICY] a file; a name without a folder lies beside function_app.py. Default: policy.yaml
+    policy: str  # [CMK_POLICY] a file, by default the policy.yaml beside function_app.py, or the URL of a blob
     evidence: (
         str  # [CMK_EVIDENCE] URL of a blob container, a folder, or off; default: a container of the host's account
     )
     own: Own  # [CMK_OWN_RESOURCE_GROUP] an id; else WEBSITE_OWNER_NAME with WEBSITE_RESOURCE_GROUP; the queue's account
 
+    state: str  # (the host's account) the container of what all instances share; "" where there is none
+
     @property
     def evidence_host(self) -> str:
         """Return the blob host that evidence goes to; "" where it goes to a folder or nowhere."""
-        return urlsplit(self.evidence).hostname or "" if self.evidence.startswith("https://") else ""
+        return _host(self.evidence)
+
+    @property
+    def policy_host(self) -> str:
+        """Return the blob host that the policy comes from; "" where it is a file."""
+        return _host(self.policy)
+
+    @property
+    def blob_hosts(self) -> frozenset[str]:
+        """Return every blob host that the app talks to."""
+        return frozenset({self.evidence_host, self.policy_host, _host(self.state)} - {""})
 
 
 class Problem(Struct, frozen=True):
@@ -46,7 +59,8 @@ class Problem(Struct, frozen=True):
 
 
 EVIDENCE = "CMK_EVIDENCE"
-CONTAINER = "cmk-evidence"
+CONTAINER, STATE = "cmk-evidence", "cmk-state"
+POLICY = "CMK_POLICY"
 FOLDER = ".sandbox/evidence"
 WRITES = "CMK_WRITES"  # on (default) or off; looked up before every write, so it is no part of Settings
 
@@ -78,7 +92,13 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
     except ValueError as error:
         problems.append(Problem(EVIDENCE, str(error)))
         evidence = ""
-    own = _own(environ, uri, connection, evidence)
+    try:
+        policy = _policy(environ, clouds[cloud])
+    except ValueError as error:
+        problems.append(Problem(POLICY, str(error)))
+        policy = ""
+    blobs = _blobs_of_host(environ, clouds[cloud], uri, connection)
+    own = _own(environ, uri, connection, (evidence, policy, blobs))
     if environ.get("WEBSITE_SITE_NAME") and not own.resource_groups:
         problems.append(Problem("CMK_OWN_RESOURCE_GROUP", "the app's own resource group is not known; set its id"))
     settings = Settings(
@@ -89,9 +109,10 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         topic,
         uri,
         connection,
-        ROOT / (environ.get("CMK_POLICY", "") or "policy.yaml"),
+        policy,
         evidence,
         own,
+        f"{blobs}/{STATE}" if blobs else "",
     )
     return settings, tuple(problems)
 
@@ -125,13 +146,39 @@ def _evidence(environ: Mapping[str, str], storage_suffix: str, uri: str, connect
 
 def _evidence_by_default(environ: Mapping[str, str], storage_suffix: str, uri: str, connection: str) -> str:
     """Return a container of the account that the host and the queue use; for development storage a folder."""
+    blobs = _blobs_of_host(environ, storage_suffix, uri, connection)
+    if blobs:
+        return f"{blobs}/{CONTAINER}"
+    named = environ.get("AzureWebJobsStorage__blobServiceUri", "") or connection
+    return FOLDER if _DEVELOPMENT.search(named) else ""
+
+
+def _blobs_of_host(environ: Mapping[str, str], storage_suffix: str, uri: str, connection: str) -> str:
+    """Return the blob endpoint of the account that the host uses; "" for development storage."""
     blobs = environ.get("AzureWebJobsStorage__blobServiceUri", "").rstrip("/")
     account = environ.get("AzureWebJobsStorage__accountName", "") or _account_of(uri, connection)
     if not blobs and account:
         blobs = f"https://{account}.blob{storage_suffix}"
-    if re.search(r"UseDevelopmentStorage=true|devstoreaccount1", blobs or connection, re.IGNORECASE):
-        return FOLDER
-    return f"{blobs}/{CONTAINER}" if blobs else ""
+    return "" if _DEVELOPMENT.search(blobs or connection) else blobs
+
+
+def _policy(environ: Mapping[str, str], storage_suffix: str) -> str:
+    """Return a path or the URL of a blob. Raises ValueError with what is wrong; a URL is not echoed, for it may hold a
+    signature.
+    """
+    written = environ.get(POLICY, "").strip()
+    if not written.lower().startswith(("https:", "http:")):
+        return str(ROOT / (written or "policy.yaml"))
+    parts = urlsplit(written)
+    blob = rf"[a-z0-9]+\.blob{re.escape(storage_suffix)}"
+    plain = parts.scheme == "https" and re.fullmatch(blob, parts.netloc.lower()) and not parts.query
+    if not (plain and re.fullmatch(r"/[a-z0-9](?:-?[a-z0-9]){2,62}(?:/\w[\w.-]*)+", parts.path)):
+        raise ValueError(f"must be a file or https://ACCOUNT.blob{storage_suffix}/CONTAINER/NAME")
+    return f"https://{parts.netloc.lower()}{parts.path}"
+
+
+def _host(place: str) -> str:
+    return urlsplit(place).hostname or "" if place.startswith("https://") else ""
 
 
 def _account_of(uri: str, connection: str) -> str:
@@ -139,13 +186,12 @@ def _account_of(uri: str, connection: str) -> str:
     return uri.removeprefix("https://").partition(".")[0] if uri else named.group(1) if named else ""
 
 
-def _own(environ: Mapping[str, str], uri: str, connection: str, evidence: str) -> Own:
+def _own(environ: Mapping[str, str], uri: str, connection: str, places: tuple[str, ...]) -> Own:
     """Return what the app stands on. WEBSITE_OWNER_NAME is "{subscription}+{plan's group and region}"."""
     subscription = environ.get("WEBSITE_OWNER_NAME", "").partition("+")[0]
     group = environ.get("WEBSITE_RESOURCE_GROUP", "")
     groups = {environ.get("CMK_OWN_RESOURCE_GROUP", "").lower().rstrip("/")} - {""}
     if subscription and group:
         groups.add(f"/subscriptions/{subscription}/resourcegroups/{group}".lower())
-    kept_in = evidence.removeprefix("https://").partition(".")[0] if evidence.startswith("https://") else ""
-    accounts = {_account_of(uri, connection), kept_in}
+    accounts = {_account_of(uri, connection), *(_host(place).partition(".")[0] for place in places)}
     return Own(frozenset(groups), frozenset(one.lower() for one in accounts if one))

@@ -9,6 +9,7 @@ from typing import Final
 from sandbox.arm import (
     containers,
     generic,
+    managementgroups,
     operations,
     roles,
     scopes,
@@ -82,6 +83,7 @@ _TABLE: Final = {
             "checkmhsmnameavailability": containers.check_name,
         },
     ),
+    f"{managementgroups.TYPE}/descendants": _reading(not_here, managementgroups.list_descendants),
     "Microsoft.Resources/tags": Rules(tags.get, not_here, tags.put, tags.patch, tags.delete),
     "Microsoft.Storage/storageAccounts": Rules(
         put=storage.put, patch=storage.patch, actions={"listkeys": storage.list_keys}

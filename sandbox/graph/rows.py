@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.arm import following
+from sandbox.arm import following, managementgroups
 from sandbox.arm.store import graph_memory, is_tracked, seen
 from sandbox.arm.target import GROUPS, group_of, subscription_of
 from sandbox.graph.values import Row
@@ -31,7 +31,7 @@ def containers(world: World, subscriptions: frozenset[str]) -> Iterator[Row]:
     """Yield the rows of `resourcecontainers`: subscriptions, then resource groups."""
     for id_ in sorted(subscriptions & world.subscriptions.keys()):
         known = world.subscriptions[id_]
-        chain = [{"name": known["managementGroup"]}] if known.get("managementGroup") else []
+        chain = managementgroups.ancestors(world, str(known.get("managementGroup") or ""))
         yield {
             "id": f"/subscriptions/{known['subscriptionId']}",
             "name": known.get("displayName") or known["subscriptionId"],

@@ -22,7 +22,7 @@ class Cloud(Struct, frozen=True):
     search_scope: str
     events_scope: str = "https://eventgrid.azure.net/.default"
     storage_scope: str = "https://storage.azure.com/.default"
-    blob_host: str = ""  # the one account that evidence goes to, if any
+    blob_hosts: frozenset[str] = frozenset()  # the accounts of evidence, policy and state: of no other one
 
     @property
     def arm_scope(self) -> str:
@@ -43,7 +43,7 @@ class Cloud(Struct, frozen=True):
         """Return the scope whose tokens may go to this host; None: no token may."""
         if host == self.arm:
             return self.arm_scope
-        if self.blob_host and host == self.blob_host:
+        if host in self.blob_hosts:
             return self.storage_scope
         for suffix, scope in (
             (self.vault_suffix, self.vault_scope),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
+from shared.adapters.blobs import code, container_client, told
 from shared.adapters.connection import Connection
-from shared.adapters.translate import translate, translated
+from shared.adapters.translate import translated
 from shared.domain.reasons import Reason
-from shared.errors import AppError, Refusal
+from shared.errors import Refusal
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient, ContainerClient
@@ -35,13 +36,13 @@ class BlobStore:
     async def append(self, stem: str, data: bytes) -> None:
         """Append one block; a blob that takes no more is followed by one with the next number."""
         number = self._current[1] if self._current[0] == stem else 1
-        with translated("the evidence", _told):
+        with translated("the evidence", told):
             for one in range(number, _MOST_FILES + 1):
                 self._current = (stem, one)
                 try:
                     await self._grow(f"{stem}.jsonl" if one == 1 else f"{stem}-{one}.jsonl", data)
                 except HttpResponseError as error:
-                    if _code(error) != _FULL:
+                    if code(error) != _FULL:
                         raise
                 else:
                     return
@@ -52,7 +53,7 @@ class BlobStore:
         try:
             await blob.append_block(data)
         except ResourceNotFoundError as error:
-            if _code(error) == "ContainerNotFound":
+            if code(error) == "ContainerNotFound":
                 with suppress(ResourceExistsError):  # another instance was faster
                     await self._container().create_container()
             with suppress(ResourceExistsError):
@@ -61,7 +62,7 @@ class BlobStore:
 
     async def names(self, prefix: str) -> list[str]:
         """Return the names of all blobs that begin so; none when there is no container yet."""
-        with translated("the evidence", _told):
+        with translated("the evidence", told):
             try:
                 return [name async for name in self._container().list_blob_names(name_starts_with=prefix)]
             except ResourceNotFoundError:
@@ -77,7 +78,7 @@ class BlobStore:
                 return
 
     async def _piece(self, name: str, offset: int) -> bytes:
-        with translated("the evidence", _told):
+        with translated("the evidence", told):
             try:
                 stream = await self._blob(name).download_blob(offset=offset, length=_PIECE)
                 return await stream.readall()
@@ -91,33 +92,5 @@ class BlobStore:
 
     def _container(self) -> ContainerClient:
         if self._made is None:
-            from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415  costs time at cold start
-
-            options: dict[str, Any] = {
-                "retry_total": 1,  # a sink must not hold the work up; what is not taken goes with the next report
-                "initial_backoff": 1,
-                "increment_base": 1,
-                "random_jitter_range": 1,
-                "max_single_get_size": _PIECE,
-                "permit_redirects": False,
-            }
-            self._made = ContainerClient.from_container_url(
-                self._url,
-                credential=self._connection.credential,
-                transport=self._connection.transport,
-                **options,
-            )
+            self._made = container_client(self._connection, self._url, max_single_get_size=_PIECE)
         return self._made
-
-
-def _code(error: AzureError) -> str:
-    code = getattr(error, "error_code", "")
-    return str(getattr(code, "value", code) or "")
-
-
-def _told(error: AzureError) -> AppError:
-    """Return our error with storage's own code, which says more than the status."""
-    found, code = translate(error), _code(error)
-    if code:
-        found.detail = f"{code} {found.detail}"
-    return found

@@ -58,7 +58,7 @@ class LogSink:
         """
         outcome = report.outcome
         level = logging.INFO
-        idle = isinstance(outcome, Expanded) and not outcome.put and not outcome.more
+        idle = isinstance(outcome, Expanded) and not outcome.put and not outcome.more and not outcome.blocked
         if idle or isinstance(outcome, Answered | Paced):
             level = logging.DEBUG
         target = report.address.url if report.address else type(report.item).__name__
@@ -102,13 +102,16 @@ def _tail(report: Report) -> str:
         told = _why(outcome.wait) + "".join(_why(one) for one in outcome.blocked)
         return f"{told} until {outcome.wait.again_at.isoformat()}{moved}"
     if isinstance(outcome, Stopped):
-        return "".join(f"{_why(one)} {one.reason.remedy}" for one in outcome.blocked) + moved
+        return _remedies(outcome.blocked) + moved
     if isinstance(outcome, Rotated):
         return f" {outcome.key.url} has the new version {outcome.version}"
     if isinstance(outcome, Expanded):
-        missing = "".join(_why(one) for one in outcome.blocked)
-        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}{missing}"
+        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}{_remedies(outcome.blocked)}"
     return moved
+
+
+def _remedies(blocked: tuple[Blocked, ...]) -> str:
+    return "".join(f"{_why(one)} {one.reason.remedy}" for one in blocked)
 
 
 def _why(one: Wait | Blocked) -> str:
@@ -125,7 +128,7 @@ def _move(one: Write) -> str:
 
 
 class TopicSink:
-    """The outcome topic: one CloudEvent for each report about a resource, through azure-eventgrid."""
+    """The outcome topic: one CloudEvent for each report that says something, through azure-eventgrid."""
 
     name = "outcome topic"
 
@@ -136,8 +139,9 @@ class TopicSink:
         self._made: EventGridPublisherClient | None = None
 
     async def write(self, report: Report) -> None:
-        """Publish the report; expansions and questions already answered are left to the log."""
-        if isinstance(report.outcome, Expanded | Answered | Paced):
+        """Publish the report; expansions that met nothing and questions already answered are left to the log."""
+        dull = isinstance(report.outcome, Answered | Paced)
+        if dull or (isinstance(report.outcome, Expanded) and not report.outcome.blocked):
             return
         from azure.core.messaging import CloudEvent  # noqa: PLC0415  costs time at cold start
 

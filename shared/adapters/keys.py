@@ -1,19 +1,21 @@
-"""Keys in Key Vault, through azure-keyvault-keys."""
+"""Keys in Key Vault, through azure-keyvault-keys; through Azure Resource Manager where a vault's firewall is closed."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from azure.core.exceptions import HttpResponseError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.adapters.connection import Connection
+from shared.adapters.keys_arm import KeysThroughArm
 from shared.adapters.translate import translate_vault, translated
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material
 from shared.domain.reasons import Reason
-from shared.errors import Refusal
+from shared.errors import AppError, Refusal, TryLater
 from shared.ports import Clock
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from azure.keyvault.keys.aio import KeyClient
 
 _MOST_REMEMBERED = 2_000
+_CLOSED_FOR = timedelta(
+    minutes=2
+)  # a vault that does not answer takes its time over it, and is not asked again so long
+_FIREWALL = {"forbiddenbyfirewall", "forbiddenbyconnection"}  # [learn key-vault general/access-behind-firewall]
+_LONGEST = 300  # characters of a detail
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -33,9 +40,12 @@ class _Known(Struct):
 class VaultKeys:
     """Implements ports.Keys. Asks each vault for each key once at a time, however many wait for the answer."""
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: Connection, clock: Clock, through_arm: KeysThroughArm) -> None:
         self._connection = connection
         self._clock = clock
+        self._through_arm = through_arm
+        self._closed: dict[str, tuple[AppError, datetime]] = {}  # by host: why, and until when it is left in peace
+        self._plain: dict[KeyId, frozenset[str]] = {}  # versions of keys that no certificate owns, as their vaults said
         self._clients: dict[str, KeyClient] = {}
         self._histories: dict[KeyId, KeyHistory] = {}
         self._locks: dict[KeyId, asyncio.Lock] = {}
@@ -49,7 +59,7 @@ class VaultKeys:
         async with self._locks.setdefault(key, asyncio.Lock()):
             known = self._histories.get(key)
             if known is None or known.read_at < not_older_than:
-                known = await self._read(key)
+                known = await self._read_or_shown(key)
                 _remember(self._histories, key, known)
                 _trim(self._locks, keep=key)
             return known
@@ -58,8 +68,34 @@ class VaultKeys:
         """Return what a version is made of. Operations may change, so it is read anew when the version was updated."""
         known = self._materials.get((key, version))
         if known is None:
+            _, until = self._closed.get(key.host, (None, self._clock.now()))
+            if until > self._clock.now():
+                return await self._through_arm.material(key, version)
             known = await self._read_material(key, version)
         return known.material
+
+    async def _read_or_shown(self, key: KeyId) -> KeyHistory:
+        """Read from the vault; from Resource Manager if its firewall is closed to us or it does not answer.
+
+        What Resource Manager leaves out is known if the vault said it of the same key before: then its versions are as
+        good. It may be behind the vault, which only puts a move off: who uses a version that is not in its list is
+        never moved. Raises what the vault said when Resource Manager knows no more.
+        """
+        error, until = self._closed.get(key.host, (None, self._clock.now()))
+        if error is None or until <= self._clock.now():
+            try:
+                return await self._read(key)
+            except (TryLater, Refusal) as said:
+                if not _is_closed(said):
+                    raise
+                error = said
+                _remember(self._closed, key.host, (said, self._clock.now() + _CLOSED_FOR))
+        try:
+            shown = await self._through_arm.history(key, error.reason)
+        except AppError as why:
+            raise type(error)(error.reason, f"{error.detail}; Resource Manager: {why.detail}"[:_LONGEST]) from why
+        same = any(shown.find(version) for version in self._plain.get(key, ()))
+        return replace(shown, unasked=None) if same else shown
 
     async def new_version(self, key: KeyId, *, if_latest_is: str) -> str:
         """Let the vault make a new version by the key's own attributes, if its latest still is the one named.
@@ -69,6 +105,8 @@ class VaultKeys:
         """
         async with self._locks.setdefault(key, asyncio.Lock()):
             known = await self._read(key)
+            if known.backs_certificate:
+                raise Refusal(Reason.KEY_BACKS_CERTIFICATE, key.url)
             if known.latest != if_latest_is:
                 raise Refusal(Reason.KEY_MOVED_ON, f"the latest version is {known.latest}")
             self._histories.pop(key, None)
@@ -92,6 +130,8 @@ class VaultKeys:
                 raise ValueError("a version was made while its versions were being listed")
             versions = tuple(self._describe(key, one) for one in listed)
             managed = any(bool(one.managed) for one in listed)
+            if not managed:
+                _remember(self._plain, key, frozenset(one.version for one in versions))
             return KeyHistory(key, versions, latest, began, managed)
 
     async def _latest(self, client: KeyClient, key: KeyId, listed: list[KeyProperties]) -> str:
@@ -141,6 +181,14 @@ class VaultKeys:
             client = KeyClient(f"https://{host}", self._connection.credential, **self._connection.options())
             self._clients[host] = client
         return client
+
+
+def _is_closed(error: AppError) -> bool:
+    """Return whether a vault's firewall is in the way, or the vault does not answer."""
+    if isinstance(error, TryLater):
+        return error.reason is Reason.VAULT_UNREACHABLE
+    inner = getattr(getattr(error.__cause__, "error", None), "innererror", None)
+    return isinstance(inner, dict) and str(inner.get("code")).lower() in _FIREWALL
 
 
 def _version(found: KeyProperties) -> str:

@@ -73,6 +73,15 @@ class VaultInventory:
         host = min(self._ids, default=None)
         return None if host is None else VaultSite(host, self._ids[host])
 
+    async def id_of(self, host: str) -> str:
+        """Return the ARM id of the vault of that host, "" when it was not found: the settings may allow it all the
+        same.
+        """
+        await self._refresh(wanted=host in self._ids)
+        vault_id = self._ids.get(host)
+        site = None if vault_id is None else await self._confirm(host, vault_id)
+        return "" if site is None else site.id
+
     def _is_allowed(self, host: str) -> bool:
         return any(fnmatchcase(host, pattern) for pattern in self._allowed)
 
@@ -99,12 +108,13 @@ class VaultInventory:
         arm = parse_arm_id(vault_id)
         try:
             with translated(vault_id):
-                vault: Any = await self._client(arm.subscription).vaults.get(arm.group, arm.name)
+                vault: Any = await self.client(arm.subscription).vaults.get(arm.group, arm.name)
                 return _host(vault.properties.vault_uri) == host
         except NotThere:
             return False
 
-    def _client(self, subscription: str) -> KeyVaultManagementClient:
+    def client(self, subscription: str) -> KeyVaultManagementClient:
+        """Return the client of a subscription's vaults."""
         client = self._clients.get(subscription)
         if client is None:
             from azure.mgmt.keyvault.aio import KeyVaultManagementClient  # noqa: PLC0415  costs time at cold start

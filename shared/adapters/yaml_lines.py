@@ -7,9 +7,8 @@ from typing import Any
 import yaml
 
 from shared.domain.policy import Policy
-from shared.domain.policy_text import BadPolicy, Path, PolicyProblem, read_policy
+from shared.domain.policy_text import LONGEST, BadPolicy, Path, PolicyProblem, read_policy
 
-LONGEST = 256 * 1024  # bytes of a policy
 _MOST_PARTS = 50_000  # of a document with its aliases followed: a small text can name a great many
 
 

@@ -130,13 +130,18 @@ class KeyVersion(Struct, frozen=True):
 
 
 class KeyHistory(Struct, frozen=True):
-    """All versions of a key as the vault listed them at `read_at`. `latest` is what the vault itself calls latest."""
+    """All versions of a key as the vault listed them at `read_at`. `latest` is what the vault itself calls latest.
+
+    `unasked` is why the vault itself could not be asked and Resource Manager was, which does not say whether a
+    certificate owns the key: then nothing is written that rests on it.
+    """
 
     key: KeyId
     versions: tuple[KeyVersion, ...]
     latest: str
     read_at: datetime
     backs_certificate: bool = False
+    unasked: Reason | None = None
 
     def find(self, version: str) -> KeyVersion | None:
         """Return the version of that name, or None."""

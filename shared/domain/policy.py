@@ -83,7 +83,7 @@ class Policy(Struct, frozen=True):
     def asks_about_parent(self, type_: str) -> bool:
         """Return whether, for a child of this type, a rule hangs on what only its parent can tell."""
         return any(
-            _fits(where.types, type_) and (where.kinds or where.locations or where.tags)
+            (not where.types or _fits(where.types, type_)) and (where.kinds or where.locations or where.tags)
             for rule in self.rules
             for where in (rule.where, *rule.unless)
         )
@@ -109,26 +109,72 @@ def decide(rules: Sequence[Rule], site: Site) -> Rule | None:
 
 def matches(rule: Rule, site: Site) -> bool:
     """Return whether the rule is meant for the resource."""
-    return _within(rule.where, site) and not any(_within(where, site) for where in rule.unless)
+    return why_not(rule, site) is None
 
 
-def _within(where: Where, site: Site) -> bool:
-    return (
-        _fits(where.types, site.type)
-        and _fits(where.kinds, site.kind)
-        and _fits(where.names, site.name)
-        and _fits(where.subscriptions, site.subscription)
-        and _fits(where.resource_groups, site.resource_group)
-        and _fits(where.locations, site.location.replace(" ", ""))
-        and (not where.management_groups or any(_fits(where.management_groups, one) for one in site.management_groups))
-        and all(_tagged(site.tags, name, pattern) for name, pattern in where.tags.items())
-    )
+def why_not(rule: Rule, site: Site) -> str | None:
+    """Return why the rule is not meant for the resource, in words that name the field; None: it is."""
+    if (field := _misfit(rule.where, site)) is not None:
+        return f"where.{field}"
+    at = next((at for at, where in enumerate(rule.unless) if _misfit(where, site) is None), None)
+    return None if at is None else f"unless[{at}] is meant for it"
+
+
+def _misfit(where: Where, site: Site) -> str | None:
+    """Return the first field of `where` that does not fit, with what the resource has there; None: all fit."""
+    has = {
+        "types": (where.types, (site.type,)),
+        "kinds": (where.kinds, (site.kind,)),
+        "names": (where.names, (site.name,)),
+        "subscriptions": (where.subscriptions, (site.subscription,)),
+        "managementGroups": (where.management_groups, site.management_groups),
+        "resourceGroups": (where.resource_groups, (site.resource_group,)),
+        "locations": (where.locations, (site.location.replace(" ", ""),)),
+    }
+    for field, (patterns, found) in has.items():
+        if patterns and not any(_fits(patterns, one) for one in found):
+            return f"{field} does not take {', '.join(found) or 'nothing'}"
+    for name, pattern in where.tags.items():
+        values = [value for key, value in site.tags.items() if key.lower() == name.lower()]
+        if not any(_fits((pattern,), value) for value in values):
+            return f"tags.{name} does not take {', '.join(values) or 'its absence'}"
+    return None
 
 
 def _fits(patterns: Globs, text: str) -> bool:
-    return not patterns or any(fnmatchcase(text.lower(), pattern.lower()) for pattern in patterns)
+    return any(fnmatchcase(text.lower(), pattern.lower()) for pattern in patterns)
 
 
-def _tagged(tags: Mapping[str, str], name: str, pattern: str) -> bool:
-    """Compare a tag; names of tags have no case in Azure, values have, but nobody means them to."""
-    return any(key.lower() == name.lower() and _fits((pattern,), value) for key, value in tags.items())
+def shadowed(rules: Sequence[Rule]) -> dict[int, int]:
+    """Return the rules that are never asked, each with the rule before it that takes all that it would take.
+
+    Only what is certain: two patterns that mean the same without being written the same are not compared.
+    """
+    found: dict[int, int] = {}
+    for at, rule in enumerate(rules):
+        by = next((before for before in range(at) if _takes_all_of(rules[before], rule)), None)
+        if by is not None:
+            found[at] = by
+    return found
+
+
+def _takes_all_of(first: Rule, later: Rule) -> bool:
+    fields = [name for name in Where.__struct_fields__ if name != "tags"]
+    wide = all(_wider(getattr(first.where, name), getattr(later.where, name)) for name in fields)
+    tags = {name.lower(): pattern for name, pattern in later.where.tags.items()}
+    tagged = all(
+        name.lower() in tags and _taken((pattern,), tags[name.lower()]) for name, pattern in first.where.tags.items()
+    )
+    return wide and tagged and all(where in later.unless for where in first.unless)
+
+
+def _wider(first: Globs, later: Globs) -> bool:
+    """Return whether the first patterns surely take all that the later ones take; none take everything."""
+    if not first:
+        return True
+    return bool(later) and all(_taken(first, one) for one in later)
+
+
+def _taken(first: Globs, one: str) -> bool:
+    plain = bool(one) and not set(one) & set("*?[")
+    return any(pattern.lower() == one.lower() or (plain and _fits((pattern,), one)) for pattern in first)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from enum import Enum
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +12,8 @@ from msgspec import Struct
 from shared.domain.policy import Expect, Mode, Policy, Rule, Where
 
 Path = tuple[str | int, ...]
-_T = TypeVar("_T")
+_S = TypeVar("_S", bound=Struct)
+LONGEST = 256 * 1024  # bytes of a policy
 TOP = ("version", "writes", "expect", "rules")
 WORDS = {True: True, False: False, "on": True, "off": False}  # YAML itself reads a bare on as true
 
@@ -74,13 +76,43 @@ class _Reader:
             return False
         return WORDS[written]
 
-    def _part(self, value: Any, form: type[_T], path: Path) -> _T | None:
+    def _part(self, value: Any, form: type[_S], path: Path) -> _S | None:
+        """Read a mapping field by field, so that one mistake does not hide the next."""
+        before = len(self.problems)
+        fields = {field.encode_name: field for field in msgspec.structs.fields(form)}
+        if not isinstance(value, dict):
+            self._tell(path, f"must be a mapping with {', '.join(fields)}")
+            return None
+        for name in value:
+            if name not in fields:
+                self._tell((*path, name), f"unknown; there is {', '.join(fields)}")
+        found: dict[str, Any] = {}
+        for name, field in fields.items():
+            if name in value:
+                found[field.name] = self._value(value[name], field.type, (*path, name))
+            elif field.required:
+                self._tell((*path, name), "is missing")
+        return form(**found) if len(self.problems) == before else None
+
+    def _value(self, value: Any, form: Any, path: Path) -> Any:
+        if form is Where:
+            return self._where(value, path)
+        if form == tuple[Where, ...] and isinstance(value, list):
+            return tuple(self._where(one, (*path, at)) for at, one in enumerate(value))
         try:
             return msgspec.convert(value, form)
         except msgspec.ValidationError as error:
             text, _, place = str(error).partition(" - at `$")
-            self._tell((*path, *_steps(place.rstrip("`"))), text, _named(text))
+            self._tell((*path, *_steps(place.rstrip("`"))), text + _allowed(form))
             return None
+
+    def _where(self, value: Any, path: Path) -> Where | None:
+        for name, patterns in value.items() if isinstance(value, dict) else ():
+            if patterns in ([], {}):
+                self._tell((*path, name), "an empty list fits nothing; leave the field out")
+            elif isinstance(patterns, list) and any(isinstance(one, str) and not one.strip() for one in patterns):
+                self._tell((*path, name), "an empty pattern fits nothing")
+        return self._part(value, Where, path)
 
     def _check_rules(self, rules: tuple[Rule | None, ...]) -> None:
         names: dict[str, int] = {}
@@ -94,27 +126,15 @@ class _Reader:
             names.setdefault(rule.name, at)
             if rule.encryption is Mode.FIX:
                 self._tell(("rules", at, "encryption"), "fix is not there yet; say report or ignore")
-            for where, path in _wheres(rule, at):
-                self._check_where(where, path)
+            for number, where in enumerate(rule.unless):
+                if where == Where():
+                    self._tell(("rules", at, "unless", number), "takes everything, so the rule is never meant")
             if rule.where == Where() and not rule.unless and any(rules[at + 1 :]):
                 self._tell(("rules", at), "takes everything, so no rule after it is ever asked")
 
-    def _check_where(self, where: Where, path: Path) -> None:
-        for field in Where.__struct_fields__:
-            patterns = getattr(where, field)
-            if field != "tags" and any(not pattern.strip() for pattern in patterns):
-                self._tell((*path, _camel(field)), "an empty pattern fits nothing")
-
-    def _tell(self, path: Path, text: str, name: str = "") -> None:
-        place = (*path, name) if name else path
-        line = next((self._lines[place[:size]] for size in range(len(place), -1, -1) if place[:size] in self._lines), 0)
+    def _tell(self, path: Path, text: str) -> None:
+        line = next((self._lines[path[:size]] for size in range(len(path), -1, -1) if path[:size] in self._lines), 0)
         self.problems.append(PolicyProblem(line, _written(path), text))
-
-
-def _wheres(rule: Rule, at: int) -> Iterator[tuple[Where, Path]]:
-    yield rule.where, ("rules", at, "where")
-    for number, where in enumerate(rule.unless):
-        yield where, ("rules", at, "unless", number)
 
 
 def _steps(place: str) -> Iterator[str | int]:
@@ -124,15 +144,13 @@ def _steps(place: str) -> Iterator[str | int]:
             yield int(part) if part.isdigit() else part
 
 
-def _named(text: str) -> str:
-    """Return the field that an error's text names, if it names one: an unknown field stands at a line of its own."""
-    return text.split("`")[1] if text.startswith("Object contains unknown field `") else ""
+def _allowed(form: Any) -> str:
+    """Return the words that may stand there, where only certain words may."""
+    word = get_args(form)[0] if get_args(form) else form
+    if not (isinstance(word, type) and issubclass(word, Enum)):
+        return ""
+    return f"; say {', '.join(str(one.value) for one in word)}"
 
 
 def _written(path: Path) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".") or "policy"
-
-
-def _camel(field: str) -> str:
-    head, *rest = field.split("_")
-    return head + "".join(part.capitalize() for part in rest)

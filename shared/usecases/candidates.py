@@ -66,6 +66,16 @@ async def worth_a_look(
     return not await _there_already(context, scope, service, uses)
 
 
+async def all_there(context: Context, service: Service, uses: tuple[KeyUse, ...]) -> bool:
+    """Return whether an index shows every use where its key's versions, read just now, say it should be.
+
+    Raises TryLater.
+    """
+    keys = dict.fromkeys(use.configured.key for use in uses)
+    scopes = [await scope_of(context, key, "", fresh_enough(context)) for key in keys]
+    return all([await _there_already(context, scope, service, uses) for scope in scopes])
+
+
 async def _there_already(context: Context, scope: Scope, service: Service, uses: tuple[KeyUse, ...]) -> bool:
     if scope.history is None:
         return False

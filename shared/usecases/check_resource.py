@@ -264,6 +264,8 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
     if seen is None:
         return None
     rule = await rule_for(context, item.address, seen.body)
+    if rule is not None and rule.rotation is Mode.IGNORE:
+        return ()
     now = fresh_enough(context)
     facts = await gather(context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=now)
     return await _plan(context, facts)

@@ -16,7 +16,7 @@ from shared.errors import AppError
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
-from shared.usecases.sweeping import begin_or_go_on, slice_of, told_and_ended
+from shared.usecases.sweeping import begin_or_go_on, is_confirmed_today, slice_of, told_and_ended
 from shared.usecases.waiting import step_for, waited_for
 
 LONGEST_DELAY = timedelta(days=6)  # a queue hides a message for seven days at most
@@ -112,7 +112,9 @@ async def _for_row(context: Context, item: Expansion, scope: Scope, service: Ser
     address = Address(service.type, str(row["id"]))
     now = context.ports.clock.now()
     found: list[WorkItem] = []
-    if await worth_a_look(context, scope, service, address, _uses(service, row)):
+    uses = _uses(service, row)
+    spared = isinstance(item, Sweep) and await is_confirmed_today(context, item, service, address, uses)
+    if not spared and await worth_a_look(context, scope, service, address, uses):
         found.append(CheckResource(address, item.cause, item.asked_at, now))
     for what in service.children:
         child = context.service(what.type)

@@ -101,6 +101,8 @@ async def health(
     found = [f"{problem.setting}: {problem.text}" for problem in problems]
     if not known:
         found.append("identity: no token could be had for the app's managed identity")
+    if problem := await context.ports.policies.problem():
+        found.append(f"policy: {problem}")
     types = tuple(sorted(service.type for service in context.services.values()))
     healthy = not found and not journal and all(part.ok for part in parts.values())
     return Health(healthy, "on" if on else "off", known, parts, looked_at, types, tuple(found), dict(journal))

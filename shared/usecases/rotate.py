@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from shared.domain.keys import KeyHistory
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.report import Outcome, Report, Rotated, Stopped, Waiting
+from shared.domain.resource import address_of
 from shared.domain.work import CheckKey, RotateKey
 from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.context import Context
@@ -43,8 +44,8 @@ def _ended(step: Wait | Blocked) -> Outcome:
 
 async def _rotate(context: Context, item: RotateKey) -> Outcome:
     ports = context.ports
-    if await ports.vaults.by_host(item.key.host) is None:
-        return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host),))
+    if barred := await _barred(context, item):
+        return Stopped((barred,))
     now = ports.clock.now()
     history = await ports.keys.history(item.key, not_older_than=now)
     held = _held_back(history, item)
@@ -63,9 +64,20 @@ async def _rotate(context: Context, item: RotateKey) -> Outcome:
 
 async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
     """Return why a rotation would be held back, or None if it would make a version. Raises AppError."""
-    if await context.ports.vaults.by_host(item.key.host) is None:
-        return Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host)
+    if barred := await _barred(context, item):
+        return barred
     return _held_back(await context.ports.keys.history(item.key, not_older_than=context.ports.clock.now()), item)
+
+
+async def _barred(context: Context, item: RotateKey) -> Blocked | None:
+    """Return why the key's vault is none of ours to rotate in, whatever anybody wishes."""
+    vaults = context.ports.vaults
+    if await vaults.by_host(item.key.host) is None:
+        return Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host)
+    id_ = await vaults.id_of(item.key.host) if context.own.resource_groups else ""
+    if id_ and address_of(id_).group_id in context.own.resource_groups:
+        return Blocked(Reason.OWN_RESOURCE, detail=f"{item.key.host} lies in the app's own resource group")
+    return None
 
 
 async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Rotated | Stopped:

@@ -77,7 +77,7 @@ Story = Callable[[Place], Coroutine[Any, Any, None]]
 
 def blob_store(azure: Azure, url: str = CONTAINER) -> BlobStore:
     transport = InProcessTransport(azure.cloud)
-    cloud = replace(CLOUDS["AzureCloud"], blob_host=HOST)
+    cloud = replace(CLOUDS["AzureCloud"], blob_hosts=frozenset({HOST}))
     connection = Connection(cloud, lambda: transport, lambda: ManagedIdentityCredential(transport=transport))
     return BlobStore(connection, url)
 

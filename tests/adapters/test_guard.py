@@ -83,8 +83,8 @@ def test_no_request_leaves_for_another_host_with_a_token_or_without(url: str) ->
         assert refused.value.reason is Reason.FOREIGN_HOST
 
 
-def test_of_blob_hosts_only_the_one_that_keeps_evidence_is_ours() -> None:
-    cloud = replace(CLOUD, blob_host="proofs.blob.core.windows.net")
+def test_of_blob_hosts_only_those_that_the_settings_name_are_ours() -> None:
+    cloud = replace(CLOUD, blob_hosts=frozenset({"proofs.blob.core.windows.net"}))
     assert cloud.scope_of("proofs.blob.core.windows.net") == cloud.storage_scope
     for host in ("other.blob.core.windows.net", "x.proofs.blob.core.windows.net", ""):
         assert cloud.scope_of(host) is None

@@ -14,6 +14,9 @@ GUARD = "tests/adapters/test_guard.py"
 POLICY = "tests/domain/test_plan_policy.py"
 WISHES = "tests/usecases/test_wishes.py"
 ARM = "tests/adapters/test_arm.py"
+EFFECTS = "tests/usecases/test_policy_effects.py"
+CLOSED = "tests/usecases/test_closed_vaults.py"
+POLICY_FILE = "tests/adapters/test_policy_file.py"
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ RULES = (
     Rule(
         "a follower's target is what the vault calls latest",
         _ROTATION,
-        "latest_usable if use.follows or turned else newest_usable",
-        "newest_usable",
+        "choose = latest_usable if use.follows or turned else newest_usable",
+        "choose = newest_usable",
         PLAN,
     ),
     Rule("a certificate's key is left alone", _ROTATION, "if history.backs_certificate:", "if False:", PLAN),
@@ -77,7 +80,7 @@ RULES = (
         "seen = None",
         RULES_OF_ROTATION,
     ),
-    Rule("nothing is written on old knowledge", _CHECK, "clock.now() - progress.as_of <= FRESH and", "", HANDS),
+    Rule("nothing is written on old knowledge", _CHECK, "if clock.now() - progress.as_of <= FRESH and", "if", HANDS),
     Rule(
         "an accepted change is not sent again",
         _CHECK,
@@ -136,9 +139,9 @@ RULES = (
         GUARD,
     ),
     Rule(
-        "of blob hosts only the one that keeps evidence gets a token",
+        "of blob hosts only those that the settings name get a token",
         "shared/adapters/clouds.py",
-        "if self.blob_host and host == self.blob_host:",
+        "if host in self.blob_hosts:",
         'if ".blob." in host:',
         GUARD,
     ),
@@ -231,5 +234,69 @@ RULES = (
         'encryption = replaced(encryption, "keyvaultproperties", properties)',
         'encryption = {"keySource": "Microsoft.Storage", "keyvaultproperties": properties}',
         "tests/services",
+    ),
+    Rule(
+        "what no rule is meant for is not written",
+        "shared/domain/policy.py",
+        "return next((rule for rule in rules if matches(rule, site)), None)",
+        "return next((rule for rule in rules if matches(rule, site)), rules[0])",
+        EFFECTS,
+    ),
+    Rule(
+        "a child falls under its parent's rule",
+        "shared/usecases/placing.py",
+        "if address.parent and policy.asks_about_parent(arm.type) else body",
+        "if False else body",
+        EFFECTS,
+    ),
+    Rule(
+        "a policy with a mistake is none",
+        "shared/adapters/policy_file.py",
+        'self._policy, self._wrong = None, ""',
+        'self._wrong = ""',
+        POLICY_FILE,
+    ),
+    Rule("an old policy does not hold for ever", "shared/adapters/policy_file.py", "not fresh:", "False:", POLICY_FILE),
+    Rule(
+        "what Resource Manager alone says of a key is not enough for a write",
+        _DECIDING,
+        "return _unasked(step, facts) or step",
+        "return step",
+        CLOSED,
+    ),
+    Rule(
+        "a key made anew is not the one that was read",
+        "shared/adapters/keys.py",
+        "return replace(shown, unasked=None) if same else shown",
+        "return replace(shown, unasked=None)",
+        CLOSED,
+    ),
+    Rule(
+        "a lack of rights is no firewall",
+        "shared/adapters/keys.py",
+        "if not _is_closed(said):",
+        "if False:",
+        CLOSED,
+    ),
+    Rule(
+        "the app's own group's keys are not rotated",
+        "shared/usecases/rotate.py",
+        "if id_ and address_of(id_).group_id in",
+        "if False and address_of(id_).group_id in",
+        CLOSED,
+    ),
+    Rule(
+        "one sweep at a time over all instances",
+        "shared/adapters/turns_blob.py",
+        "if held is not None and held.owner != wanted.owner and",
+        "if False and held.owner != wanted.owner and",
+        "tests/usecases/test_sweep.py",
+    ),
+    Rule(
+        "each resource is read itself once a day",
+        "shared/usecases/sweeping.py",
+        "slice_of(address) == item.slice:",
+        "False:",
+        "tests/usecases/test_sweep.py",
     ),
 )

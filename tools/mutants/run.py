@@ -17,7 +17,7 @@ from rich.table import Table
 from tools.mutants.rules import RULES, Rule
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("shared", "functions", "sandbox", "tests", "pyproject.toml", "function_app.py", "host.json")
+COPIED = ("shared", "functions", "sandbox", "tests", "pyproject.toml", "function_app.py", "host.json", "policy.yaml")
 SIDE_BY_SIDE = 2
 FAILED, BROKEN = 1, 2  # pytest's exit codes: tests failed; it could not run them
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.domain.keys import KeyHistory
 from shared.domain.plan.facts import Facts, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
 from shared.domain.plan.rotation import step_of
@@ -63,7 +64,16 @@ def _allowed(step: Edit | Wait | Blocked, use: KeyUse | None, facts: Facts) -> E
     allowed = facts.rule.may if facts.rule else frozenset()
     if missing := sorted(one.value for one in traits.permissions(verb) - allowed):
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, step.slot, f"may: [{', '.join(missing)}]; it should {_told(step)}")
-    return step
+    return _unasked(step, facts) or step
+
+
+def _unasked(edit: Edit, facts: Facts) -> Wait | Blocked | None:
+    """Return why a change to a key is not made: nobody can say whether a certificate owns it."""
+    history = facts.keys.get(edit.to.key) if isinstance(edit, Change) else None
+    if not isinstance(history, KeyHistory) or history.unasked is None:
+        return None
+    detail = f"it should {_told(edit)}; whether a certificate owns the key, only the vault tells"
+    return wait_or_give_up(Blocked(history.unasked, edit.slot, detail), waited=facts.waited, now=facts.now)
 
 
 def _only_told(changes: tuple[Edit, ...], facts: Facts) -> Blocked | None:
@@ -79,4 +89,6 @@ def _only_told(changes: tuple[Edit, ...], facts: Facts) -> Blocked | None:
 def _told(edit: Edit) -> str:
     if isinstance(edit, Revert):
         return "go back to the platform's key"
-    return f"{'follow' if edit.follow else 'move to'} {edit.to.key.name} version {edit.to.version}"
+    if edit.follow:
+        return f"follow {edit.to.key.name}"
+    return f"move to version {edit.to.version} of {edit.to.key.name}"
