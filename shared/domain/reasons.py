@@ -179,8 +179,8 @@ REMEDIES = {
         "hand, with the old version enabled throughout."
     ),
     Reason.CHANGES_MODE: (
-        "This would change how the service encrypts, and not only which key it uses. Do it by hand, as docs/services.md "
-        "says."
+        "This would change how the service encrypts, and not only which key it uses. Do it by hand; docs/services.md "
+        "says more."
     ),
     Reason.REQUEST_FORM: (
         "Azure enables customer-managed keys for this kind only on request (aka.ms/cogsvc-cmk). Ask for it first."

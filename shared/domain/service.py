@@ -133,8 +133,8 @@ class Service(Struct, frozen=True):
     `read` takes a body as GET returns it; it raises BadKeyUrl when the body names a key in a form that cannot be read
     (better loud than a user missed), and nothing else. `write` takes the body and all the edits at once, and returns
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
-    know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of` tells
-    the kind where what matters is not what Azure calls so.
+    know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
+    tells the kind where what matters is not what Azure calls so.
     """
 
     type: str
