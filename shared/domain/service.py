@@ -91,6 +91,7 @@ class Traits(Struct, frozen=True):
     needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
+    elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says
     afterwards: str = ""  # what people have to do after every move; until then the old version stays in use
 
     def ability(self, verb: Verb) -> Can | Reason:

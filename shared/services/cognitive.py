@@ -149,6 +149,7 @@ _BY_STORAGE = replace(
     ANY_KIND,
     sources=(*_SOURCES, "azure-docs speech-service/speech-encryption-of-data-at-rest"),
     can=dict.fromkeys(Verb, Reason.KEY_IS_AT_STORAGE),
+    elsewhere=Reason.KEY_IS_AT_STORAGE,
     notes=(
         "The key is that of a storage account of yours, which the account is given on request (aka.ms/cogsvc-cmk).",
     ),
@@ -185,6 +186,7 @@ SCOPES = Service(
     ),
     read=_read_scope,
     write=_write_scope,
+    main_slot=SLOT,
     in_graph=False,
 )
 
@@ -194,6 +196,7 @@ ACCOUNTS = Service(
     traits=ANY_KIND,
     read=_read_account,
     write=_write_account,
+    main_slot=SLOT,
     children=(ChildList(SCOPES.type, "encryptionScopes", LISTS),),
     kinds=MappingProxyType(
         {

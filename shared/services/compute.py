@@ -132,6 +132,7 @@ SETS = Service(
     traits=_TRAITS,
     read=_read,
     write=_write,
+    main_slot=SLOT,
     kinds=MappingProxyType(
         {
             "confidentialvmencryptedwithcustomerkey": replace(
@@ -159,6 +160,7 @@ def _at_the_set(type_: str) -> Service:
         proven=Proven.DOCUMENTED,
         sources=("azure-compute-docs disk-encryption.md (2026-04): a set's key is that of all its disks",),
         can=dict.fromkeys(Verb, Reason.KEY_IS_AT_ENCRYPTION_SET),
+        elsewhere=Reason.KEY_IS_AT_ENCRYPTION_SET,
         notes=("Which set a disk uses is chosen at the disk (properties.encryption); the app does not change it.",),
     )
     return Service(

@@ -11,6 +11,7 @@ from shared.services.pace import WORK
 from shared.services.pointers import nothing_to_send
 
 API_VERSION = "2023-05-01"  # [SDK azure-mgmt-containerinstance 10.1.0]
+SLOT = "encryptionProperties"
 
 
 def _read(body: Json) -> tuple[KeyUse, ...]:
@@ -19,7 +20,7 @@ def _read(body: Json) -> tuple[KeyUse, ...]:
     if not vault and not name:
         return ()
     configured = key_ref(vault, name, text(lookup(key, "keyVersion")))
-    return (KeyUse("encryptionProperties", configured, follows=False),)
+    return (KeyUse(SLOT, configured, follows=False),)
 
 
 GROUPS = Service(
@@ -51,6 +52,7 @@ GROUPS = Service(
     ),
     read=_read,
     write=nothing_to_send,
+    main_slot=SLOT,
 )
 
 SERVICES = (GROUPS,)

@@ -90,6 +90,7 @@ ACCOUNTS = Service(
     ),
     read=_read,
     write=_write,
+    main_slot=SLOT,
 )
 
 SERVICES = (ACCOUNTS,)

@@ -16,6 +16,7 @@ from shared.services.pace import WORK
 from shared.services.pointers import identifier_as_written, nested, put, writable
 
 API_VERSION = "2026-08-01"  # [SDK azure-mgmt-containerservice 41.8.0]
+SLOT = "kms"
 _KMS = ("securityProfile", "azureKeyVaultKms")
 _NEW_KMS = "new KMS"
 
@@ -42,7 +43,7 @@ def _read_cluster(body: Json) -> tuple[KeyUse, ...]:
     if str(lookup(kms, "enabled")).lower() != "true":
         return ()
     configured = parse_key_url(text(lookup(kms, "keyId")))
-    return (KeyUse("kms", configured, configured.version is None),)
+    return (KeyUse(SLOT, configured, configured.version is None),)
 
 
 def _write_cluster(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
@@ -153,6 +154,7 @@ CLUSTERS = Service(
     traits=_LEGACY,
     read=_read_cluster,
     write=_write_cluster,
+    main_slot=SLOT,
     kinds=MappingProxyType({_NEW_KMS.lower(): _ENCRYPTS_ANEW}),
     kind_of=_mode,
 )

@@ -95,6 +95,7 @@ _HUB = replace(
 _PROJECT = replace(
     _TRAITS,
     can=dict.fromkeys(Verb, Reason.MANAGED_BY_AZURE),
+    elsewhere=Reason.MANAGED_BY_AZURE,
     notes=("A project uses the key of its hub: change it there.",),
 )
 _UNSETTLED = replace(
@@ -119,6 +120,7 @@ WORKSPACES = Service(
     traits=_TRAITS,
     read=_read,
     write=_write,
+    main_slot=SLOT,
     kinds=MappingProxyType(
         {"hub": _HUB, "project": _PROJECT, "featurestore": _UNSETTLED, _SERVICE_SIDE: _ON_SERVICE_SIDE}
     ),

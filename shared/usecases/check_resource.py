@@ -48,7 +48,8 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     async with context.recent.turn(item.address):
         progress = Progressed(going=item.going)
         outcome = await _outcome(context, item, seen, progress)
-        report = Report(context.ports.clock.now(), item, outcome, item.address, progress.planned, progress.wrote)
+        now = context.ports.clock.now()
+        report = Report(now, item, outcome, item.address, progress.planned, progress.wrote, progress.to_do)
         if isinstance(outcome, Waiting):
             await _come_back(context, item, outcome, progress)
         await context.ports.journal.append(report)
@@ -180,6 +181,7 @@ async def _converge(
             context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=keys_as_of
         )
         progress.uses, progress.as_of = facts.uses, _as_of(facts, seen.at)
+        progress.afterwards = service.traits_of(seen.body).afterwards
         steps = await _plan(context, facts)
         if not (steps and isinstance(steps[0], SetKeys)):
             return _finish(context, item, facts, steps, progress.as_of, progress)

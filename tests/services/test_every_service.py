@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared.domain.keys import BadKeyUrl, KeyId
-from shared.domain.plan.rotation import verb_of
+from shared.domain.plan.deciding import verb_of
 from shared.domain.reasons import Reason
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Follow, Service, Traits, Verb
@@ -88,10 +88,9 @@ def edits(service: Service) -> Iterator[tuple[Verb, Json, Edit]]:
                     assert isinstance(edit, Revert) or verb_of(edit, use) is verb
                     yield verb, body, edit
         if not service.read(body) and not isinstance(traits.ability(Verb.ENABLE), Reason):
-            slots = {use.slot: use for other in found for use in service.read(other)}
-            for slot, use in slots.items():
-                key = KeyId(use.configured.key.host, OTHER).at(NEXT)
-                yield Verb.ENABLE, body, Change(slot, key, follow=traits.follow is Follow.ALWAYS)
+            used = [use for other in found for use in service.read(other)]
+            key = KeyId(used[0].configured.key.host, OTHER).at(NEXT)
+            yield Verb.ENABLE, body, Change(service.main_slot, key, follow=traits.follow is Follow.ALWAYS)
 
 
 @pytest.mark.parametrize("service", ALL)
