@@ -43,7 +43,14 @@ def using(*bodies: dict[str, Any], size: int = 3072, role: str = ENCRYPTION_USER
         for one in sorted({one for body in bodies for one in _principals(body)} | set(more.pop("principals", ())))
     ]
     found = estate(vault(**more.pop("vault", {})), keys=keys(size, "other"), roleAssignments=grants, **more)
-    return {**found, "resources": [*found["resources"], *bodies]}
+    return {**found, "resources": [*found["resources"], *_identities(bodies), *bodies]}
+
+
+def _identities(bodies: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
+    """Return the user-assigned identities that are attached to these resources, as resources."""
+    attached = [(body.get("identity") or {}).get("userAssignedIdentities") or {} for body in bodies]
+    found = {id_: one for entries in attached for id_, one in entries.items()}
+    return [{"id": id_, "location": "westeurope", "properties": dict(one)} for id_, one in found.items()]
 
 
 def _principals(body: dict[str, Any]) -> list[str]:

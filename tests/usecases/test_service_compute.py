@@ -129,7 +129,7 @@ def test_a_grant_that_never_comes_ends_after_a_day_and_not_with_a_write_every_fe
         assert len(azure.calls("write")) < 40
         assert azure.waiting() == []
 
-    on_azure(using(PINNED), story)
+    on_azure(using(PINNED, operations=0.1), story)
 
 
 def test_a_set_that_failed_for_another_reason_is_left_to_people() -> None:
