@@ -102,8 +102,8 @@ ANY_KIND = Traits(
     },
     notes=(
         (
-            "How long a follower takes is not documented for any kind; a day is assumed, after which its version "
-            "counts as unknown."
+            "How long a follower takes, and how long the old version is needed after a move, is not documented for any "
+            "kind; a day is assumed. After that a follower's version counts as unknown."
         ),
         "RSA 2048 is what most kinds' documents name; kinds that name no size are taken for those.",
         (
@@ -142,7 +142,7 @@ _FOUNDRY = replace(
             "2026-08: a key may be enabled later, followed, and changed within its vault; there is no way back. "
             "Articles of 2024 and 2025 allow no change in either direction after creation."
         ),
-        "How long a follower takes is not documented; a day is assumed.",
+        "How long a follower takes, and how long the old version is needed, is not documented; a day is assumed.",
     ),
 )
 _BY_STORAGE = replace(

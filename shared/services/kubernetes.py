@@ -20,7 +20,7 @@ SLOT = "kms"
 _KMS = ("securityProfile", "azureKeyVaultKms")
 _NEW_KMS = "new KMS"
 
-# What the SDK's models of 41.8.0 mark as read-only.
+# What the service fills in by itself and takes from nobody.
 _READ_ONLY = (
     *("id", "name", "type", "systemData", "eTag", "identity.principalId", "identity.tenantId"),
     *(f"identity.userAssignedIdentities.*.{name}" for name in ("principalId", "clientId")),
@@ -90,7 +90,7 @@ _LEGACY = Traits(
     proven=Proven.DOCUMENTED,
     sources=(
         (
-            "SDK azure-mgmt-containerservice 41.8.0 (names, read-only members, If-Match, api-version; a versioned key "
+            "SDK azure-mgmt-containerservice 41.8.0 (names, If-Match, api-version; a versioned key "
             "is legacy KMS, a versionless one the new KMS)"
         ),
         "azure-aks-docs use-kms-etcd-encryption (encrypt and decrypt; rewrite every Secret; two keys at most)",

@@ -11,7 +11,7 @@ import pytest
 from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Stopped, Waiting
-from tests.support.azure import MID, NEW, OLD, Azure, on_azure
+from tests.support.azure import MID, NEW, OLD, Azure, on_azure, vault
 from tests.support.keyed import (
     KEY,
     allowing,
@@ -168,6 +168,21 @@ def test_another_key_of_the_vault_is_taken_with_the_source_vault_as_it_was(tmp_p
         assert active == {**PINNED["properties"]["activeKey"], "keyUrl": f"{KEY[:-3]}other/{MID}"}
 
     on_azure(using(PINNED), story, environ=allowing(tmp_path))
+
+
+def test_another_vault_is_taken_where_the_unproven_is_allowed_and_the_old_source_vault_goes(tmp_path: Path) -> None:
+    described = using(PINNED, vault("kv-far"))
+    described["keys"]["kv-far"] = described["keys"]["kv-main"]
+    (granted,) = described["roleAssignments"]
+    described["roleAssignments"].append({**granted, "scope": vault("kv-far")["id"]})
+    far = "https://kv-far.vault.azure.net/keys/cmk"
+
+    async def story(azure: Azure) -> None:
+        await wish(azure, PINNED, key=far)
+        await azure.drain(until=timedelta(minutes=10))
+        assert at_rest(azure, PINNED)["properties"]["activeKey"] == {"keyUrl": f"{far}/{MID}"}
+
+    on_azure(described, story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_confidential_sets_need_a_rule_that_allows_the_unproven(tmp_path: Path) -> None:

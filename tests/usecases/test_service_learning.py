@@ -13,6 +13,8 @@ from sandbox.identity import principal_of
 from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Waiting
+from shared.domain.service import Can, Verb
+from shared.services.learning import WORKSPACES
 from tests.support.azure import MID, OLD, Azure, on_azure, vault
 from tests.support.keyed import KEY, allowing, at_rest, differences, example, grant, in_effect, script, using, wish
 
@@ -95,6 +97,10 @@ def test_a_hub_gets_no_key_that_its_documents_do_not_name(tmp_path: Path) -> Non
         assert azure.calls("write") == []
 
     on_azure(using(HUB, size=3072), story, environ=allowing(tmp_path, "unproven"))
+
+
+def test_whether_service_side_encryption_takes_a_new_key_is_unverified() -> None:
+    assert [WORKSPACES.traits_of(one).ability(Verb.REPOINT) for one in (MAIN, SIDE)] == [Can.YES, Can.UNVERIFIED]
 
 
 def test_a_refusal_of_service_side_encryption_is_told(tmp_path: Path) -> None:
