@@ -53,17 +53,20 @@ class Arm:
 
     async def operation(self, url: str) -> Progress:
         """Ask how an operation stands: by its status, or by what its Location answers."""
-        if len(url) > _LONGEST_URL or (urlsplit(url).hostname or "") != self._connection.cloud.arm:
+        parts = urlsplit(url)
+        if len(url) > _LONGEST_URL or (parts.scheme, parts.hostname) != ("https", self._connection.cloud.arm):
             raise Refusal(Reason.FOREIGN_HOST, url[:200])
         with translated("an operation"):
             answer = await self._ask(HttpRequest("GET", url))
             body = answer.json() if answer.content else {}
+            if not isinstance(body, dict):
+                raise TypeError("an operation that is no object")
             after = retry_after(answer.headers)
         status = text(lookup(body, "status")).lower()
         if status in {"failed", "canceled", "cancelled"}:
             error = lookup(body, "error") or lookup(body, "properties", "error")
             raise refused_with(text(lookup(error, "code")) or status, text(lookup(error, "message")))
-        if "status" in {name.lower() for name in body} and status:
+        if status:
             return Progress(status == "succeeded", after)
         return Progress(answer.status_code != _RUNNING, after)
 

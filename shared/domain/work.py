@@ -35,6 +35,7 @@ class Cause(Struct, frozen=True):
     source: Source
     event_id: str = ""
     event_type: str = ""
+    revived: bool = False  # it was poisoned and put back: once, and only what stands for many
 
 
 class CheckKey(Struct, frozen=True, tag="key"):
@@ -157,6 +158,15 @@ def decode(text: str) -> WorkItem:
     if envelope.v != 1:
         raise BadWorkItem(f"a work item of version {envelope.v}; this app knows version 1")
     return envelope.item
+
+
+def revived(item: WorkItem) -> WorkItem | None:
+    """Return the item to put back after it was poisoned; None when that has happened before, or when it stands for one
+    resource only, which the next sweep looks at.
+    """
+    if item.cause.revived or not isinstance(item, Expansion | CheckChildren):
+        return None
+    return replace(item, cause=replace(item.cause, revived=True))
 
 
 def next_page(item: Expansion, cursor: str) -> Expansion:

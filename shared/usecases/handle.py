@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Report, Stopped
@@ -14,7 +15,9 @@ from shared.domain.work import (
     RotateKey,
     WorkItem,
     decode,
+    revived,
 )
+from shared.errors import AppError
 from shared.ports import correlation
 from shared.usecases.check_children import check_children
 from shared.usecases.check_resource import check_resource
@@ -22,6 +25,7 @@ from shared.usecases.context import Context
 from shared.usecases.expand import expand
 from shared.usecases.rotate import rotate
 
+PUT_BACK_AFTER = timedelta(minutes=1)
 _LOG = logging.getLogger("cmk")
 
 
@@ -46,13 +50,15 @@ async def _do(context: Context, item: WorkItem) -> Report:
 
 
 async def report_poison(context: Context, message: str) -> Report:
-    """Report a message that failed as often as the host allows. Never raises: nothing comes after this."""
+    """Report a message that failed as often as the host allows, and put back once what stands for many resources: five
+    deaths of the app's process in a row poison healthy messages too. Never raises: nothing comes after this.
+    """
     now = context.ports.clock.now()
+    item: WorkItem | None = None
     try:
-        item: WorkItem | None = decode(message)
-        detail = "handled in vain as often as the host allows"
+        item = found = decode(message)
+        detail = f"handled in vain as often as the host allows{await _put_back(context, found)}"
     except BadWorkItem as error:
-        item = None
         detail = f"{error}; the message began with {message[:200]!r}"
     address = item.address if isinstance(item, CheckResource) else _parent(item)
     token = correlation.set(item.cause.id if item else "")
@@ -63,6 +69,18 @@ async def report_poison(context: Context, message: str) -> Report:
         _LOG.exception("the report of a poisoned message could not be written: %s", detail)
     correlation.reset(token)
     return report
+
+
+async def _put_back(context: Context, item: WorkItem) -> str:
+    """Put a poisoned item back if that has not been done before, and say so."""
+    again = revived(item)
+    if again is None:
+        return ""
+    try:
+        await context.ports.queue.put(again, visible_at=context.ports.clock.now() + PUT_BACK_AFTER)
+    except AppError as error:
+        return f"; it could not be put back: {error.reason.value}"
+    return "; it is put back once"
 
 
 def _parent(item: WorkItem | None) -> Address | None:

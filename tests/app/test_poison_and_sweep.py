@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from shared.domain.keys import parse_key_url
 from shared.domain.resource import address_of
-from shared.domain.work import Cause, CheckResource, Source, encode
+from shared.domain.work import Cause, CheckKey, CheckResource, Source, encode, revived
 from tests.support.azure import MID, OLD, START, account, estate, scope
 from tests.support.whole_app import POISON, QUEUE, WholeApp, break_reads, with_app
 
@@ -90,6 +91,27 @@ def test_an_error_that_stays_is_reported_once_with_the_resource_and_the_cause() 
         assert told["data"]["item"]["cause"]["id"] == "the-cause"
         (line,) = [each for each in app.logged() if "poisoned" in each]
         assert line.startswith("[the-cause]")
+
+    with_app(estate(one), story)
+
+
+def test_a_key_whose_message_was_poisoned_by_deaths_is_looked_at_once_more() -> None:
+    one = account("st1")
+
+    async def story(app: WholeApp) -> None:
+        key = parse_key_url("https://kv-main.vault.azure.net/keys/cmk").key
+        item = CheckKey(key, Cause("the-cause", Source.EVENT), START)
+        async with app.queue(POISON) as poison:
+            await poison.create_queue()
+            await poison.send_message(base64.b64encode(encode(item).encode()).decode())
+            await app.run_until_quiet(LONG)
+            assert app.in_use(one) == MID
+            again = revived(item)
+            assert again is not None
+            await poison.send_message(base64.b64encode(encode(again).encode()).decode())
+        await app.run_until_quiet(LONG)
+        assert (app.queued(QUEUE), app.queued(POISON)) == (0, 0)
+        assert sum("poisoned" in line for line in app.logged()) == 2
 
     with_app(estate(one), story)
 

@@ -29,7 +29,7 @@ from shared.domain.work import (
 
 moments = st.datetimes(timezones=st.just(UTC), min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1))  # noqa: DTZ001  hypothesis wants naive bounds
 words = st.text("abcdefghijklmnop-", min_size=1, max_size=20)
-causes = st.builds(Cause, words, st.sampled_from(Source), words, words)
+causes = st.builds(Cause, words, st.sampled_from(Source), words, words, st.booleans())
 keys = st.builds(KeyId, words, words)
 addresses = st.builds(Address, words, words)
 waits = st.none() | st.builds(Waited, st.sampled_from(Reason), moments)

@@ -11,6 +11,9 @@ EVENTS = "tests/domain/test_events.py"
 ODD = "tests/usecases/test_odd_answers.py"
 KEY = "tests/usecases/test_converge_key.py"
 GUARD = "tests/adapters/test_guard.py"
+POLICY = "tests/domain/test_plan_policy.py"
+WISHES = "tests/usecases/test_wishes.py"
+ARM = "tests/adapters/test_arm.py"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Rule:
 _CHECK = "shared/usecases/check_resource.py"
 _ROTATION = "shared/domain/plan/rotation.py"
 _HARD = "shared/domain/plan/hard_rules.py"
+_DECIDING = "shared/domain/plan/deciding.py"
 
 RULES = (
     Rule("nothing goes back to an older version", _ROTATION, "if target_age <= configured_age:", "if False:", PLAN),
@@ -41,7 +45,7 @@ RULES = (
     Rule(
         "a follower's target is what the vault calls latest",
         _ROTATION,
-        "latest_usable if use.follows else newest_usable",
+        "latest_usable if use.follows or turned else newest_usable",
         "newest_usable",
         PLAN,
     ),
@@ -73,7 +77,7 @@ RULES = (
         "seen = None",
         RULES_OF_ROTATION,
     ),
-    Rule("nothing is written on old knowledge", _CHECK, "if clock.now() - progress.as_of <= FRESH:", "if True:", HANDS),
+    Rule("nothing is written on old knowledge", _CHECK, "clock.now() - progress.as_of <= FRESH and", "", HANDS),
     Rule(
         "an accepted change is not sent again",
         _CHECK,
@@ -160,7 +164,60 @@ RULES = (
         "if False:",
         HANDS,
     ),
-    Rule("only a clear yes lets the app write", "shared/adapters/switch.py", " in ON", " not in OFF", ODD),
+    Rule("only a clear yes lets the app write", "shared/adapters/switch.py", "not in ON:", "in OFF:", ODD),
+    Rule("nothing outside the policy is written", _DECIDING, "or _only_told(changes, facts)", "", POLICY),
+    Rule(
+        "a rule that reports writes nothing", _DECIDING, "if facts.rule.rotation is not Mode.FIX:", "if False:", POLICY
+    ),
+    Rule(
+        "what is irreversible, unproven or a whole body takes a word in the rule",
+        _DECIDING,
+        "traits.permissions(verb) - allowed",
+        "set()",
+        POLICY,
+    ),
+    Rule(
+        "what a service cannot do is not tried",
+        _DECIDING,
+        "if isinstance(reason := traits.ability(verb), Reason):",
+        "if False:",
+        POLICY,
+    ),
+    Rule(
+        "a wish for anything but the newest usable version is refused",
+        "shared/domain/plan/wished.py",
+        "if named and named != target.version:",
+        "if False:",
+        WISHES,
+    ),
+    Rule(
+        "a wish against the rule is refused",
+        "shared/domain/plan/wished.py",
+        "if against := _against_the_rule(facts, wish):",
+        "if against := None:",
+        WISHES,
+    ),
+    Rule(
+        "going back to the platform's key asks for the name",
+        "shared/usecases/wishes.py",
+        "if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():",
+        "if False:",
+        WISHES,
+    ),
+    Rule(
+        "an operation that failed is not one that ended",
+        "shared/adapters/arm.py",
+        'if status in {"failed", "canceled", "cancelled"}:',
+        "if False:",
+        ARM,
+    ),
+    Rule(
+        "nobody but Resource Manager is asked about an operation",
+        "shared/adapters/arm.py",
+        "if len(url) > _LONGEST_URL or",
+        "if False and",
+        ARM,
+    ),
     Rule(
         "the next page is asked for",
         "shared/usecases/expand.py",
