@@ -65,7 +65,7 @@ class LogSink:
         refused = isinstance(outcome, Stopped) or (isinstance(outcome, Expanded) and bool(outcome.blocked))
         if refused and (report.item is None or self._is_news(_about(report), report)):
             level = logging.WARNING
-        _LOG.log(level, "%s %s%s", type(outcome).__name__.lower(), target, _tail(report))
+        _LOG.log(level, "%s %s%s%s", type(outcome).__name__.lower(), target, _tail(report), _to_do(report))
 
     def _is_news(self, target: str, report: Report) -> bool:
         """Return whether one of the reasons was not warned of for this target in the last hour; remember all that
@@ -112,6 +112,10 @@ def _tail(report: Report) -> str:
 
 def _remedies(blocked: tuple[Blocked, ...]) -> str:
     return "".join(f"{_why(one)} {one.reason.remedy}" for one in blocked)
+
+
+def _to_do(report: Report) -> str:
+    return f" TO DO: {report.to_do}" if report.to_do else ""
 
 
 def _why(one: Wait | Blocked) -> str:

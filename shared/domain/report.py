@@ -117,6 +117,7 @@ class Report(Struct, frozen=True):
     address: Address | None = None
     planned: tuple[Edit, ...] = ()
     wrote: tuple[Write, ...] = ()
+    to_do: str = ""  # what the change leaves to people
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

@@ -95,6 +95,7 @@ class KeyUse(Struct, frozen=True):
     follows: bool  # the service takes up new versions by itself
     effective: str | None = None  # the version in effect as the service reports it; None if it does not say
     tenant_is_foreign: bool = False
+    trouble: str = ""  # why the service takes up no new version, in its own words; "" if it does not say
 
 
 class Change(Struct, frozen=True, tag="change"):

@@ -33,6 +33,12 @@ class Progressed(Struct):
     as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
+    afterwards: str = ""  # what a move of this resource leaves to people
+
+    @property
+    def to_do(self) -> str:
+        """Return what people have to do now that the resource was moved; "" if it was not."""
+        return self.afterwards if self.wrote or self.left_off else ""
 
 
 async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
@@ -72,7 +78,8 @@ async def _send(
         if reply.remaining is not None and reply.remaining < FEW_LEFT:
             context.pacer.refused(bucket_of(facts.address), context.ports.clock.now(), REFILL)
         if reply.operation and not await wait_shortly(context, reply):
-            progress.going = Going(reply.operation, sent, step.changes)
+            before = left_off.before if left_off is not None else facts.waited
+            progress.going = Going(reply.operation, sent, step.changes, before)
             return sent == len(requests)
     return True
 

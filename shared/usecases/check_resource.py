@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.domain.plan import Facts, SetKeys, Step, certainty, plan
 from shared.domain.policy import Mode
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait, Waited, wait_or_give_up
 from shared.domain.report import (
     Answered,
     Converged,
@@ -48,7 +48,8 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     async with context.recent.turn(item.address):
         progress = Progressed(going=item.going)
         outcome = await _outcome(context, item, seen, progress)
-        report = Report(context.ports.clock.now(), item, outcome, item.address, progress.planned, progress.wrote)
+        now = context.ports.clock.now()
+        report = Report(now, item, outcome, item.address, progress.planned, progress.wrote, progress.to_do)
         if isinstance(outcome, Waiting):
             await _come_back(context, item, outcome, progress)
         await context.ports.journal.append(report)
@@ -132,7 +133,14 @@ async def _run(
         return await _converge(context, service, item, seen, progress)
     except AppError as error:
         context.recent.forget(item.address)
-        return _ended((step_for(error, item.waited, context.ports.clock.now(), item.first_at),), progress)
+        waited = _waited(item, progress)
+        return _ended((step_for(error, waited, context.ports.clock.now(), item.first_at),), progress)
+
+
+def _waited(item: CheckResource, progress: Progressed) -> Waited | None:
+    """Return what the work waits for: once a change has ended, well or badly, what was waited for when it began."""
+    ended = item.going is not None and progress.going is not item.going
+    return item.going.before if item.going is not None and ended else item.waited
 
 
 async def _still_going(context: Context, item: CheckResource, progress: Progressed) -> Wait | Blocked | None:
@@ -180,6 +188,7 @@ async def _converge(
             context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=keys_as_of
         )
         progress.uses, progress.as_of = facts.uses, _as_of(facts, seen.at)
+        progress.afterwards = service.traits_of(seen.body).afterwards
         steps = await _plan(context, facts)
         if not (steps and isinstance(steps[0], SetKeys)):
             return _finish(context, item, facts, steps, progress.as_of, progress)

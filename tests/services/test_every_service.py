@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.domain.keys import KeyId
-from shared.domain.resource import Change, Json
-from shared.domain.service import Follow, Service
+from shared.domain.keys import BadKeyUrl, KeyId
+from shared.domain.plan.deciding import verb_of
+from shared.domain.reasons import Reason
+from shared.domain.resource import Change, Edit, Json, KeyUse, Request, Revert
+from shared.domain.service import Follow, Service, Traits, Verb
 from shared.services.registry import services
 
 BODIES = Path(__file__).parent / "bodies"
 ALL = [pytest.param(service, id=service.type) for service in services().values()]
 NEXT = "f" * 32
+OTHER = "other-key"
+ODD: tuple[Any, ...] = (None, True, 7, "x", "https://x", [], [{}], {}, {"id": 1})
 
 
 def bodies(service: Service) -> list[Json]:
     """Return the example bodies of a service: files named after its type, slashes as underscores."""
     stem = service.type.lower().replace("/", "_")
-    found = [json.loads(path.read_text()) for path in sorted(BODIES.glob(f"{stem}*.json"))]
+    found = [json.loads(path.read_text()) for path in sorted(BODIES.glob(f"{stem}-*.json"))]
     assert found, f"{service.type} has no example body in tests/services/bodies"
     return found
 
 
-def patched(body: Json, change: Any) -> Any:
+def all_traits(service: Service) -> list[Traits]:
+    return [service.traits, *service.kinds.values()]
+
+
+def patched(body: Any, change: Any) -> Any:
     """Return what a JSON merge of a request into the body gives."""
     if not isinstance(change, dict):
         return change
@@ -37,39 +47,101 @@ def patched(body: Json, change: Any) -> Any:
     return merged
 
 
+def applied(body: Json, requests: tuple[Request, ...]) -> Json:
+    """Return the body after the requests to its own address; what a PUT leaves out is gone."""
+    for request in requests:
+        if request.address.url != body["id"]:
+            continue
+        sent = request.body or {}
+        kept = {name: body[name] for name in ("id", "name", "type")}
+        body = patched(body, sent) if request.method == "PATCH" else {**sent, **kept}
+    return body
+
+
+def asked(verb: Verb, use: KeyUse, follow: Follow) -> Edit | None:
+    """Return an edit that asks this of the use; None where there is nothing to ask."""
+    if verb is Verb.REVERT:
+        return Revert(use.slot)
+    key = use.configured.key
+    follows = use.follows or follow is Follow.ALWAYS
+    changes = {
+        Verb.SWITCH_KEY: Change(use.slot, KeyId(key.host, OTHER).at(NEXT), follow=follows),
+        Verb.SWITCH_VAULT: Change(use.slot, KeyId("other.vault.azure.net", OTHER).at(NEXT), follow=follows),
+    }
+    if use.follows:
+        changes[Verb.PIN] = Change(use.slot, key.at(NEXT), follow=False)
+    else:
+        changes[Verb.REPOINT] = Change(use.slot, key.at(NEXT), follow=False)
+        changes[Verb.FOLLOW] = Change(use.slot, key.at(NEXT), follow=True)
+    return changes.get(verb)
+
+
+def edits(service: Service) -> Iterator[tuple[Verb, Json, Edit]]:
+    """Yield everything that may be asked of the example bodies, as far as their traits allow it."""
+    found = bodies(service)
+    for body in found:
+        traits = service.traits_of(body)
+        for use in service.read(body):
+            for verb in Verb:
+                edit = asked(verb, use, traits.follow)
+                if edit is not None and not isinstance(traits.ability(verb), Reason):
+                    assert isinstance(edit, Revert) or verb_of(edit, use) is verb
+                    yield verb, body, edit
+        if not service.read(body) and not isinstance(traits.ability(Verb.ENABLE), Reason):
+            used = [use for other in found for use in service.read(other)]
+            key = KeyId(used[0].configured.key.host, OTHER).at(NEXT)
+            yield Verb.ENABLE, body, Change(service.main_slot, key, follow=traits.follow is Follow.ALWAYS)
+
+
 @pytest.mark.parametrize("service", ALL)
 def test_what_is_read_after_a_write_is_what_was_asked_for(service: Service) -> None:
-    for body in bodies(service):
-        for use in service.read(body):
-            for other in (use.configured.key, KeyId("other.vault.azure.net", "other-key")):
-                change = Change(use.slot, other.at(NEXT), follow=False)
-                (request,) = service.write(body, (change,))
-                found = {one.slot: one for one in service.read(patched(body, request.body))}
-                assert found[use.slot].configured == change.to
-                assert not found[use.slot].follows
+    for verb, body, edit in edits(service):
+        found = {one.slot: one for one in service.read(applied(body, service.write(body, (edit,))))}
+        if isinstance(edit, Revert):
+            assert edit.slot not in found
+            continue
+        assert found[edit.slot].configured.key == edit.to.key, verb
+        assert found[edit.slot].follows == edit.follow, verb
+        assert edit.follow or found[edit.slot].configured.version == NEXT, verb
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_asking_twice_changes_nothing_the_second_time(service: Service) -> None:
+    for verb, body, edit in edits(service):
+        once = applied(body, service.write(body, (edit,)))
+        assert applied(once, service.write(once, (edit,))) == once, verb
 
 
 @pytest.mark.parametrize("service", ALL)
 def test_a_follower_stays_one_when_it_is_told_to_follow(service: Service) -> None:
-    if service.traits.follow is Follow.NEVER:
-        return
     for body in bodies(service):
         for use in service.read(body):
+            if not use.follows or isinstance(service.traits_of(body).ability(Verb.FOLLOW), Reason):
+                continue
             change = Change(use.slot, use.configured.key.at(None), follow=True)
-            (request,) = service.write(body, (change,))
-            found = {one.slot: one for one in service.read(patched(body, request.body))}
+            found = {one.slot: one for one in service.read(applied(body, service.write(body, (change,))))}
             assert found[use.slot].follows
+            assert found[use.slot].configured.key == use.configured.key
 
 
 @pytest.mark.parametrize("service", ALL)
-def test_a_write_changes_nothing_but_the_key(service: Service) -> None:
-    for body in bodies(service):
-        before = copy.deepcopy(body)
-        for use in service.read(body):
-            (request,) = service.write(body, (Change(use.slot, use.configured.key.at(NEXT), follow=False),))
-            assert body == before, "the body that was read must not be touched"
-            changed = differences(body, patched(body, request.body))
-            assert all(NEXT in str(value) for value in changed.values()), changed
+def test_moving_to_another_version_changes_nothing_but_the_key_however_the_vault_is_spelled(service: Service) -> None:
+    for plain in bodies(service):
+        for body in (plain, oddly(plain)):
+            before = copy.deepcopy(body)
+            for use in service.read(body):
+                edit = asked(Verb.REPOINT, use, service.traits_of(body).follow)
+                if edit is None or isinstance(service.traits_of(body).ability(Verb.REPOINT), Reason):
+                    continue
+                requests = service.write(body, (edit,))
+                assert body == before, "the body that was read must not be touched"
+                changed = differences(body, applied(body, requests))
+                said = {path: one for path, one in changed.items() if one is not None}
+                assert said
+                assert all(NEXT in str(one) for one in said.values()), changed
+                assert all(spelling(body) in one for one in said.values() if "https:" in one), changed
+                gone = changed.keys() - said.keys()
+                assert not gone or requests[-1].method == "PUT", f"a PATCH takes nothing away: {gone}"
 
 
 def differences(before: Any, after: Any, path: str = "") -> dict[str, Any]:
@@ -82,12 +154,76 @@ def differences(before: Any, after: Any, path: str = "") -> dict[str, Any]:
     return {} if before == after else {path: after}
 
 
+def oddly(body: Json) -> Json:
+    """Return the body with its vaults in another case, with a port and with slashes at the end."""
+    odd = json.dumps(body).replace(".vault.azure.net", ".VAULT.azure.net:443")
+    found: Json = json.loads(re.sub(r'"(https://[^"/]*\.VAULT\.[^"]*[^"/])"', r'"\1/"', odd))
+    return found
+
+
+def spelling(body: Json) -> str:
+    return ".VAULT.azure.net:443" if ".VAULT." in json.dumps(body) else ".vault.azure.net"
+
+
 @pytest.mark.parametrize("service", ALL)
 def test_unknown_fields_and_odd_spellings_are_read_alike(service: Service) -> None:
     for body in bodies(service):
-        odd = json.loads(json.dumps(body).replace(".vault.azure.net", ".VAULT.azure.net:443"))
-        odd["properties"]["somethingNew"] = {"nested": [1, {"two": 3}]}
+        odd = oddly(strange(body))
         assert service.read(odd) == service.read(body)
+
+
+def strange(value: Any) -> Any:
+    """Return the value with a member that nobody knows in every object."""
+    if isinstance(value, dict):
+        return {**{name: strange(one) for name, one in value.items()}, "somethingNew": {"nested": [1, {"two": 3}]}}
+    return [strange(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_unknown_fields_survive_every_write_but_going_back(service: Service) -> None:
+    for verb, body, edit in edits(service):
+        if verb is Verb.REVERT:
+            continue
+        odd = strange(body)
+        after = applied(odd, service.write(odd, (edit,)))
+        lost = [path for path in differences(odd, after) if path.endswith("/somethingNew")]
+        assert lost == [], verb
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_no_request_says_anything_that_was_neither_read_nor_asked_for(service: Service) -> None:
+    """No secret is made up for one that the service withholds."""
+    for verb, body, edit in edits(service):
+        known = set(strings(body))
+        for request in service.write(body, (edit,)):
+            invented = [one for one in strings(request.body) if one and one not in known and not _of_keys(one)]
+            assert invented == [], verb
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from strings(one)
+    elif isinstance(value, str):
+        yield value
+
+
+def _of_keys(text: str) -> bool:
+    return any(part in text for part in (NEXT, OTHER, ".vault.azure.net")) or text.startswith("Microsoft.")
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_every_request_names_the_resource_or_a_sibling_and_the_api_version_of_its_type(service: Service) -> None:
+    for verb, body, edit in edits(service):
+        requests = service.write(body, (edit,))
+        assert requests, f"{verb} is allowed and nothing is sent"
+        for request in requests:
+            target = services().get(request.address.type.lower(), service)
+            assert request.api_version == target.api_version
+            assert request.method in {"PATCH", "PUT"}
+            assert request.address.url.startswith(body["id"].rpartition("/")[0].rpartition("/")[0])
 
 
 @pytest.mark.parametrize("service", ALL)
@@ -98,19 +234,49 @@ def test_bodies_without_a_key_use_none_and_no_body_makes_read_fail(service: Serv
 
 
 @pytest.mark.parametrize("service", ALL)
+def test_whatever_stands_in_one_place_of_a_body_read_returns_or_says_that_a_key_is_unreadable(service: Service) -> None:
+    for body in bodies(service):
+        for odd in mutants(body):
+            try:
+                uses = service.read(odd)
+            except BadKeyUrl:
+                continue
+            assert all(isinstance(use, KeyUse) for use in uses)
+            service.traits_of(odd)
+
+
+def mutants(value: Any) -> Iterator[Any]:
+    """Yield the value with one part of it replaced by something odd, or gone."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield {other: two for other, two in value.items() if other != name}
+            yield from ({**value, name: odd} for odd in (*ODD, *mutants(one)))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from ([*value[:number], odd, *value[number + 1 :]] for odd in (*ODD, *mutants(one)))
+
+
+@pytest.mark.parametrize("service", ALL)
 def test_every_fact_has_a_source_and_every_child_list_a_service(service: Service) -> None:
-    traits = service.traits
-    assert traits.sources, f"{service.type}: no sources"
-    assert traits.actions, f"{service.type}: no actions, so no role can be made for it"
+    for traits in all_traits(service):
+        assert traits.sources, f"{service.type}: no sources"
+        assert traits.actions, f"{service.type}: no actions, so no role can be made for it"
+        assert (traits.picks_up_within is None) == (traits.follow is Follow.NEVER)
+        assert traits.keep_old_for or traits.afterwards, f"{service.type}: nobody says how long the old version is used"
     assert all(child.type.lower() in services() for child in service.children)
-    assert (traits.picks_up_within is None) == (traits.follow is Follow.NEVER)
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_what_never_follows_cannot_be_told_to_and_what_always_does_cannot_be_pinned(service: Service) -> None:
+    for traits in all_traits(service):
+        if traits.follow is Follow.NEVER:
+            assert isinstance(traits.ability(Verb.FOLLOW), Reason)
+        if traits.follow is Follow.ALWAYS:
+            assert isinstance(traits.ability(Verb.PIN), Reason)
+            assert isinstance(traits.ability(Verb.REPOINT), Reason)
 
 
 def test_every_example_body_belongs_to_a_service() -> None:
     stems = {service.type.lower().replace("/", "_") for service in services().values()}
-    strays = [
-        path.name
-        for path in BODIES.glob("*.json")
-        if path.name.split(".")[0].split("-")[0] and not any(path.name.startswith(stem) for stem in stems)
-    ]
+    strays = [path.name for path in BODIES.glob("*.json") if path.name.rpartition("-")[0] not in stems]
     assert strays == []

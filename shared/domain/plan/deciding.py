@@ -10,7 +10,7 @@ from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.resource import Change, Edit, KeyUse, Revert
-from shared.domain.service import Settled, Verb
+from shared.domain.service import May, Settled, Verb
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
@@ -25,15 +25,24 @@ def plan(facts: Facts) -> tuple[Step, ...]:
     if bar := forbidden(facts) or _only_told(changes, facts):
         return (bar, *others)
     settled = facts.service.settled(facts.body)
-    if settled is Settled.FAILED:
+    if settled is Settled.FAILED and not _failed_for_the_grant(facts):
         return (Blocked(Reason.PROVISIONING_FAILED), *others)
     if settled is Settled.BUSY:
         return (wait_or_give_up(Blocked(Reason.PROVISIONING), waited=facts.waited, now=facts.now), *others)
     return (SetKeys(changes), *others)
 
 
+def _failed_for_the_grant(facts: Facts) -> bool:
+    """Return whether the resource failed because our own change found no access to the key, and the grant is waited
+    for: such a failure ends with the next change, and with nothing else.
+    """
+    return facts.waited is not None and facts.waited.reason is Reason.KEY_ACCESS_DENIED
+
+
 def _found(facts: Facts) -> list[Found]:
     if facts.wish is not None:
+        if elsewhere := facts.service.traits_of(facts.body).elsewhere:
+            return [(Blocked(elsewhere, facts.wish.slot), None)]
         return list(wished(facts, facts.wish))
     return [(step, use) for use in facts.uses if (step := step_of(use, facts)) is not None]
 
@@ -53,16 +62,25 @@ def verb_of(edit: Edit, use: KeyUse | None) -> Verb:
     return Verb.REPOINT
 
 
+def _turning(edit: Edit, use: KeyUse | None) -> tuple[Verb, ...]:
+    """Return what a change to a first or another key asks besides: that the slot follow, or no longer does."""
+    if isinstance(edit, Revert) or edit.follow is (use is not None and use.follows):
+        return ()
+    return (Verb.FOLLOW if edit.follow else Verb.PIN,)
+
+
 def _allowed(step: Edit | Wait | Blocked, use: KeyUse | None, facts: Facts) -> Edit | Wait | Blocked:
     """Turn a change that the service cannot make, or that the rule does not allow, into the reason why."""
     if not isinstance(step, Change | Revert):
         return step
-    verb = verb_of(step, use)
+    verbs = (verb_of(step, use), *_turning(step, use))
     traits = facts.service.traits_of(facts.body)
-    if isinstance(reason := traits.ability(verb), Reason):
-        return Blocked(reason, step.slot, f"it should {_told(step)}")
+    for ability in map(traits.ability, verbs):
+        if isinstance(ability, Reason):
+            return Blocked(ability, step.slot, f"it should {_told(step)}")
     allowed = facts.rule.may if facts.rule else frozenset()
-    if missing := sorted(one.value for one in traits.permissions(verb) - allowed):
+    needed = frozenset[May]().union(*map(traits.permissions, verbs))
+    if missing := sorted(one.value for one in needed - allowed):
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, step.slot, f"may: [{', '.join(missing)}]; it should {_told(step)}")
     return _unasked(step, facts) or step
 

@@ -106,6 +106,8 @@ def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | No
     """
     if use.effective == target.version:
         return None
+    if use.trouble:
+        return wait_or_give_up(Blocked(Reason.FOLLOW_FAILED, use.slot, use.trouble), waited=facts.waited, now=facts.now)
     within = facts.service.traits_of(facts.body).picks_up_within or timedelta(0)
     since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
     due = usable_since(target) + within

@@ -1,0 +1,90 @@
+"""How services point at their keys, and the requests that change it: what several of them share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.domain.jsonpath import lookup, replaced, text
+from shared.domain.keys import BadKeyUrl, KeyRef, parse_key_url
+from shared.domain.resource import Edit, Json, Request, address_of
+
+_EVERY = "*"
+
+
+def version_of(identifier: str) -> str | None:
+    """Return the version that a key identifier names, or None."""
+    try:
+        return parse_key_url(identifier).version
+    except BadKeyUrl:
+        return None
+
+
+def vault_as_written(written: str, to: KeyRef) -> str:
+    """Return the vault's URI as the resource spells it (a trailing slash or not) when the vault stays the same."""
+    same = written.lower().rstrip("/").removesuffix(":443") == f"https://{to.key.host}"
+    return written if same else f"https://{to.key.host}"
+
+
+def name_as_written(written: str, to: KeyRef) -> str:
+    """Return the key's name as the resource spells it when the key stays the same."""
+    return written if written.lower() == to.key.name else to.key.name
+
+
+def identifier_as_written(written: str, to: KeyRef) -> str:
+    """Return the identifier of `to`, the key spelled as the resource spells it when it stays the same."""
+    stem = written.rstrip("/").rpartition("/")[0] if version_of(written) else written.rstrip("/")
+    try:
+        same = parse_key_url(stem).key == to.key
+    except BadKeyUrl:
+        same = False
+    stem = stem if same else to.key.url
+    return f"{stem}/{to.version}" if to.version else stem
+
+
+def client_id_of(body: Json, identity: str) -> str:
+    """Return the client id of a user-assigned identity that is attached to the resource, or ""."""
+    attached = lookup(body, "identity", "userAssignedIdentities")
+    return text(lookup(attached, identity.strip().rstrip("/"), "clientId"))
+
+
+def patch(body: Json, api_version: str, changed: Json) -> Request:
+    """Return a PATCH of the resource."""
+    return Request("PATCH", address_of(str(body["id"])), api_version, changed)
+
+
+def put(body: Json, api_version: str, whole: Json, if_match: str = "") -> Request:
+    """Return a PUT of the whole resource."""
+    return Request("PUT", address_of(str(body["id"])), api_version, whole, if_match=if_match)
+
+
+def nothing_to_send(_body: Json, _edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    """Return no request: the `write` of a service whose traits refuse every verb."""
+    return ()
+
+
+def writable(body: Json, read_only: tuple[str, ...]) -> Json:
+    """Return a copy of the body without these dotted paths; "*" stands for every member of an object or a list."""
+    for path in read_only:
+        body = _without(body, path.split("."))
+    return body
+
+
+def _without(value: Any, path: list[str]) -> Any:
+    name, *rest = path
+    if isinstance(value, list):
+        return [_without(one, rest) for one in value] if name == _EVERY and rest else value
+    if not isinstance(value, dict):
+        return value
+    fits = (lambda _key: True) if name == _EVERY else (lambda key: key.lower() == name.lower())
+    if not rest:
+        return {key: one for key, one in value.items() if not fits(key)}
+    return {key: _without(one, rest) if fits(key) else one for key, one in value.items()}
+
+
+def nested(body: Json, path: tuple[str, ...], value: Any) -> Json:
+    """Return a copy of the body with one value replaced, the objects on the way copied or made."""
+    name, *rest = path
+    if not rest:
+        return replaced(body, name, value)
+    inner = lookup(body, name)
+    return replaced(body, name, nested(inner if isinstance(inner, dict) else {}, tuple(rest), value))
