@@ -121,13 +121,19 @@ def by_provisioning_state(body: Json) -> Settled:
     return Settled.FAILED if state in {"failed", "canceled"} else Settled.BUSY
 
 
+def nothing_withheld(_body: Json) -> str:
+    """Say that a body can be sent back as it was read."""
+    return ""
+
+
 class Service(Struct, frozen=True):
     """One ARM type: its facts, how its keys are read out of a body, and which requests change them.
 
     `read` takes a body as GET returns it; it raises BadKeyUrl when the body names a key in a form that cannot be read
     (better loud than a user missed), and nothing else. `write` takes the body and all the edits at once, and returns
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
-    know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest.
+    know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest, `slots` those
+    of slots that do. `withheld` names the first secret that a body lacks and without which it cannot be sent back.
     """
 
     type: str
@@ -139,8 +145,10 @@ class Service(Struct, frozen=True):
     in_graph: bool = True
     settled: Callable[[Json], Settled] = by_provisioning_state
     kinds: Mapping[str, Traits] = MappingProxyType({})
+    slots: Mapping[str, Traits] = MappingProxyType({})
+    withheld: Callable[[Json], str] = nothing_withheld
     audience: Audience = Audience.ARM  # where it is read
 
-    def traits_of(self, body: Json) -> Traits:
-        """Return the traits of a resource of this service, by its kind."""
-        return self.kinds.get(str(body.get("kind") or "").lower(), self.traits)
+    def traits_of(self, body: Json, slot: str = "") -> Traits:
+        """Return the traits of a resource of this service by its kind, or of one of its slots."""
+        return self.slots.get(slot) or self.kinds.get(str(body.get("kind") or "").lower(), self.traits)

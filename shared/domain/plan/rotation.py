@@ -43,7 +43,7 @@ def plan(facts: Facts) -> tuple[Step, ...]:
     others: tuple[Step, ...] = tuple(step for step in found if not isinstance(step, Change))
     if not changes:
         return others
-    if bar := forbidden(facts) or _only_told(changes, facts):
+    if bar := forbidden(facts) or _only_told(changes, facts) or _unsendable(facts):
         return (bar, *others)
     settled = facts.service.settled(facts.body)
     if settled is Settled.FAILED:
@@ -79,7 +79,7 @@ def _allowed(step: Change | Wait | Blocked | None, use: KeyUse, facts: Facts) ->
     if not isinstance(step, Change):
         return step
     verb = verb_of(step, use)
-    traits = facts.service.traits_of(facts.body)
+    traits = facts.service.traits_of(facts.body, use.slot)
     if isinstance(reason := traits.ability(verb), Reason):
         return Blocked(reason, use.slot, f"it should move to version {step.to.version}")
     allowed = facts.rule.may if facts.rule else frozenset()
@@ -96,6 +96,12 @@ def _only_told(changes: tuple[Change, ...], facts: Facts) -> Blocked | None:
     if facts.rule.rotation is not Mode.FIX:
         return Blocked(Reason.REPORT_ONLY, detail=f"rule {facts.rule.name!r}: {wanted}")
     return None
+
+
+def _unsendable(facts: Facts) -> Blocked | None:
+    """Return why the body cannot be sent back: the service keeps a secret of it to itself."""
+    where = facts.service.withheld(facts.body)
+    return Blocked(Reason.SECRET_WITHHELD, detail=where) if where else None
 
 
 def _step(use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:
@@ -125,13 +131,17 @@ def _turned(use: KeyUse, facts: Facts) -> bool:
     if wanted is Version.KEEP or (wanted is Version.FOLLOW) is use.follows:
         return False
     verb = Verb.FOLLOW if wanted is Version.FOLLOW else Verb.PIN
-    return not isinstance(facts.service.traits_of(facts.body).ability(verb), Reason)
+    return not isinstance(facts.service.traits_of(facts.body, use.slot).ability(verb), Reason)
 
 
 def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) -> Change | Wait | Blocked | None:
-    configured = history.find(use.configured.version or "")
+    held = use.configured.version or use.effective
+    if held is None:
+        # It holds what was the latest when it was set, and nobody says which: sure only while there is just one.
+        return Change(use.slot, history.key.at(target.version), follow=False) if len(history.versions) > 1 else None
+    configured = history.find(held)
     if configured is None:
-        return Blocked(Reason.VERSION_NOT_IN_VAULT, use.slot, f"version {use.configured.version}")
+        return Blocked(Reason.VERSION_NOT_IN_VAULT, use.slot, f"version {held}")
     target_age, configured_age = history.age_rank(target), history.age_rank(configured)
     # Two versions of one second, neither of them the latest, are equally new: moving between them would be endless.
     as_new = target_age == configured_age and configured.state(facts.now) is State.USABLE
@@ -146,7 +156,7 @@ def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) ->
 
 def _in_effect(use: KeyUse, configured: KeyVersion, facts: Facts) -> Wait | Blocked | None:
     """Wait for what is configured right and not yet in effect: a second write would change nothing."""
-    silent = use.effective is None and not facts.service.traits_of(facts.body).reports_effective
+    silent = use.effective is None and not facts.service.traits_of(facts.body, use.slot).reports_effective
     if silent or use.effective == configured.version:
         return None
     detail = f"version {use.effective} is in effect" if use.effective else "no version is reported as in effect"
@@ -160,7 +170,7 @@ def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | No
     """
     if use.effective == target.version:
         return None
-    within = facts.service.traits_of(facts.body).picks_up_within or timedelta(0)
+    within = facts.service.traits_of(facts.body, use.slot).picks_up_within or timedelta(0)
     since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
     due = usable_since(target) + within
     deadline = max(due, since + within) + GRACE

@@ -1,0 +1,108 @@
+"""PostgreSQL flexible servers: a key for the data and perhaps one for geo-redundant backups. Facts: services.md 2
+(docs/sources.md).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.domain.jsonpath import lookup, replaced, text, without
+from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.reasons import Reason
+from shared.domain.resource import Edit, Json, KeyUse, Request, address_of
+from shared.domain.service import Can, Follow, Proven, Service, Settled, Traits, Verb
+from shared.services.pointers import ARM_PACE, forward, identifier
+
+API_VERSION = "2026-10-01"  # [SDK azure-mgmt-postgresqlflexibleservers 3.0.0]
+
+PRIMARY, GEO = "primary", "geoBackup"
+_MEMBERS = {  # by slot: the key, the identity, and whether the key lies in another tenant
+    PRIMARY: ("primaryKeyURI", "primaryUserAssignedIdentityId", "primaryFederatedIdentityClientId"),
+    GEO: ("geoBackupKeyURI", "geoBackupUserAssignedIdentityId", ""),
+}
+_READ_ONLY = ("primaryEncryptionKeyStatus", "geoBackupEncryptionKeyStatus")
+_STOPPED = {"disabled", "dropping", "inaccessible", "stopped"}  # nothing can be changed until somebody acts
+
+_SOURCES = (
+    "SDK azure-mgmt-postgresqlflexibleservers 3.0.0 (names, verbs, api-version)",
+    "learn postgresql/flexible-server/concepts-data-encryption (chosen at creation, key types, identities)",
+    "techcommunity adforpostgresql 2025-05-19, automatic key version updates (an identifier without a version follows)",
+)
+
+
+def _read(body: Json) -> tuple[KeyUse, ...]:
+    data = lookup(body, "properties", "dataEncryption")
+    if text(lookup(data, "type")).lower() != "azurekeyvault":
+        return ()
+    found = []
+    for slot, (key, _, tenant) in _MEMBERS.items():
+        written = text(lookup(data, key))
+        if written or slot == PRIMARY:
+            configured = parse_key_url(written)
+            foreign = bool(tenant and text(lookup(data, tenant)))
+            found.append(KeyUse(slot, configured, configured.version is None, tenant_is_foreign=foreign))
+    return tuple(found)
+
+
+def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    before = lookup(body, "properties", "dataEncryption")
+    data = without(before if isinstance(before, dict) else {}, *_READ_ONLY)
+    for change in forward(edits):
+        key, identity, _ = _MEMBERS[change.slot]
+        to = change.to.key.at(None if change.follow else change.to.version)
+        data = replaced(data, key, identifier(text(lookup(data, key)), to))
+        if change.identity:
+            data = replaced(data, identity, change.identity)
+    return (Request("PATCH", address_of(str(body["id"])), API_VERSION, {"properties": {"dataEncryption": data}}),)
+
+
+def _settled(body: Json) -> Settled:
+    state = text(lookup(body, "properties", "state")).lower()
+    if state in {"", "ready"}:
+        return Settled.READY
+    return Settled.FAILED if state in _STOPPED else Settled.BUSY
+
+
+SERVICES = (
+    Service(
+        type="Microsoft.DBforPostgreSQL/flexibleServers",
+        api_version=API_VERSION,
+        traits=Traits(
+            follow=Follow.WITHOUT_VERSION,
+            reports_effective=False,
+            accepts=KeyRules(RSA_2048_TO_4096),
+            picks_up_within=timedelta(hours=2),
+            keep_old_for=timedelta(hours=2),
+            pace=ARM_PACE,
+            actions=(
+                "Microsoft.DBforPostgreSQL/flexibleServers/read",
+                "Microsoft.DBforPostgreSQL/flexibleServers/write",
+            ),
+            proven=Proven.DOCUMENTED,
+            sources=_SOURCES,
+            can={
+                Verb.REPOINT: Can.YES,
+                Verb.SWITCH_KEY: Can.YES,
+                Verb.SWITCH_VAULT: Can.YES,
+                Verb.FOLLOW: Can.YES,
+                Verb.PIN: Can.YES,
+                Verb.ENABLE: Reason.CHOSEN_AT_CREATION,
+                Verb.REVERT: Reason.NO_WAY_BACK,
+            },
+            notes=(
+                (
+                    "New versions are in use after 30 minutes at most places, after two hours everywhere: keep the old "
+                    "version as long."
+                ),
+                "The key for geo-redundant backups lies in the paired region and has an identity of its own.",
+                (
+                    "A server that is stopped or cannot reach its key takes no change. Start it, or repair its access "
+                    "and have the key revalidated."
+                ),
+            ),
+        ),
+        read=_read,
+        write=_write,
+        settled=_settled,
+    ),
+)
