@@ -34,6 +34,20 @@ def patched(body: Any, change: Any) -> Any:
     return merged
 
 
+def differences(before: Any, after: Any, path: str = "") -> dict[str, Any]:
+    """Return what is not the same, by path."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        pairs = [(name, before.get(name), after.get(name)) for name in before.keys() | after.keys()]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = [(str(number), one, other) for number, (one, other) in enumerate(zip(before, after, strict=True))]
+    else:
+        return {} if before == after else {path: after}
+    found: dict[str, Any] = {}
+    for name, one, other in pairs:
+        found |= differences(one, other, f"{path}/{name}")
+    return found
+
+
 def _shown(body: Json, name: str, key: Json) -> Json:
     """Return the body with a key that lies beside it: SQL shows the one its protector names, Synapse the active one."""
     properties = body["properties"]

@@ -17,22 +17,22 @@ from shared.domain.reasons import Reason
 from shared.domain.resource import Change, Json, KeyUse, Revert, address_of
 from shared.domain.service import Follow, May, Service, Verb
 from shared.services.registry import services
-from tests.services.azure import carried_out
+from tests.services.azure import carried_out, differences
 
 BODIES = Path(__file__).parent / "bodies"
 ALL = [pytest.param(service, id=service.type) for service in services().values()]
 NEXT = "f" * 32
 MARCH, JUNE, NOW = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 6, 7))
 # What a PUT leaves out: members that its service fills in [SDK models, read-only].
-READ_ONLY = {"id", "name", "type", "systemData", "provisioningState", "uri", "thumbprint", "keyVersion"}
+READ_ONLY = {"systemData", "provisioningState", "uri", "thumbprint", "keyVersion"}
 READ_ONLY |= {"@odata.etag", "@odata.context"}
 READ_ONLY |= {"workspaceId", "workspaceUrl", "createdDateTime", "storageAccountIdentity", "managedDiskIdentity"}
+READ_ONLY |= {"isUcEnabled", "diskEncryptionSetId", "privateEndpointConnections"}
 MADE = {
     (f"Microsoft.Sql/{server}/encryptionProtector", path)
     for server in ("servers", "managedInstances")
     for path in ("/kind", "/location")
 }
-READ_ONLY |= {"isUcEnabled", "diskEncryptionSetId", "privateEndpointConnections"}
 
 
 def bodies(service: Service) -> list[Json]:
@@ -140,20 +140,6 @@ def with_unknown_fields(body: Json) -> Json:
         return value
 
     return dict(grown(body))
-
-
-def differences(before: Any, after: Any, path: str = "") -> dict[str, Any]:
-    """Return what is not the same, by path."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        pairs = [(name, before.get(name), after.get(name)) for name in before.keys() | after.keys()]
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        pairs = [(str(number), one, other) for number, (one, other) in enumerate(zip(before, after, strict=True))]
-    else:
-        return {} if before == after else {path: after}
-    found: dict[str, Any] = {}
-    for name, one, other in pairs:
-        found |= differences(one, other, f"{path}/{name}")
-    return found
 
 
 @pytest.mark.parametrize("version", list(Version))

@@ -136,7 +136,10 @@ BRICKS = Keyed(
     patch=("properties", ()),
     owned=tuple(
         f"properties.{name}"
-        for name in ("workspaceId", "workspaceUrl", "managedDiskIdentity", "storageAccountIdentity")
+        for name in (
+            *("workspaceId", "workspaceUrl", "createdDateTime", "isUcEnabled", "diskEncryptionSetId"),
+            *("managedDiskIdentity", "storageAccountIdentity", "privateEndpointConnections"),
+        )
     ),
     fixed=("properties.managedResourceGroupId",),
     off=False,

@@ -135,13 +135,12 @@ def _turned(use: KeyUse, facts: Facts) -> bool:
 
 
 def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) -> Change | Wait | Blocked | None:
-    held = use.configured.version or use.effective
-    if held is None:
+    if use.configured.version is None:
         # It holds what was the latest when it was set, and nobody says which: sure only while there is just one.
         return Change(use.slot, history.key.at(target.version), follow=False) if len(history.versions) > 1 else None
-    configured = history.find(held)
+    configured = history.find(use.configured.version)
     if configured is None:
-        return Blocked(Reason.VERSION_NOT_IN_VAULT, use.slot, f"version {held}")
+        return Blocked(Reason.VERSION_NOT_IN_VAULT, use.slot, f"version {use.configured.version}")
     target_age, configured_age = history.age_rank(target), history.age_rank(configured)
     # Two versions of one second, neither of them the latest, are equally new: moving between them would be endless.
     as_new = target_age == configured_age and configured.state(facts.now) is State.USABLE
