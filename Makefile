@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RESOURCES ?= 200
 SEEDS ?= 300
+FUZZ ?= 5000
+SEED ?= 1
 
-.PHONY: demo test lint types arrows tests soak mutants clients docs python311 bench format clean help
+.PHONY: demo test lint types arrows tests soak mutants fuzz audit clients azurite kill docs python311 bench format clean \
+	help
 .DEFAULT_GOAL := help
 
 help:
@@ -14,7 +17,11 @@ help:
 	@echo "make test    lint, types, import contracts, all tests"
 	@echo "make soak    faults, deaths and other hands, seed by seed (SEEDS=$(SEEDS))"
 	@echo "make mutants takes each safety rule out in turn; the tests must notice"
+	@echo "make fuzz    every parser on what nobody meant to send (FUZZ=$(FUZZ) examples a test, SEED=$(SEED))"
+	@echo "make audit   known weaknesses: pip-audit over requirements.lock, bandit over the code"
 	@echo "make clients az and Cloud Custodian against the sandbox, in environments of their own"
+	@echo "make azurite the storage emulator, from npm, for the tests that need a real queue"
+	@echo "make kill    the app is killed ten times during a rotation of 500 resources; needs npm"
 	@echo "make bench   the demo with 2,000 resources, as figures"
 	@echo "make docs    the generated pages and the picture"
 	@echo "make python311  loads the app on Python 3.11 and runs each function"
@@ -43,6 +50,7 @@ arrows: $(STAMP)
 
 tests: $(STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m tools.azurite tell
 
 soak: $(STAMP)
 	@SOAK_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 2 --dist worksteal tests/soak
@@ -50,8 +58,20 @@ soak: $(STAMP)
 mutants: $(STAMP)
 	@$(BIN)/python -m tools.mutants.run
 
+fuzz: $(STAMP)
+	@FUZZ=$(FUZZ) $(BIN)/python -m pytest -n 2 --timeout 3600 --hypothesis-seed=$(SEED) tests/fuzz
+
+audit: $(STAMP)
+	@$(BIN)/python -m tools.audit.run
+
 clients: $(STAMP)
 	@$(BIN)/python -m tools.clients.run
+
+azurite: $(STAMP)
+	@$(BIN)/python -m tools.azurite install
+
+kill: azurite
+	@$(BIN)/python -m tools.kill
 
 bench: $(STAMP)
 	@$(BIN)/python -m sandbox demo --resources 2000 --json

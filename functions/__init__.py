@@ -9,10 +9,25 @@ from functions.key_events import blueprint as key_events
 from functions.poison import blueprint as poison
 from functions.replay import blueprint as replay
 from functions.resource_events import blueprint as resource_events
+from functions.revert import blueprint as revert
 from functions.rotate import blueprint as rotate
 from functions.sweep import blueprint as sweep
+from functions.use_key import blueprint as use_key
 from functions.work import blueprint as work
 
-BLUEPRINTS = (health, converge, rotate, replay, evidence, key_events, resource_events, work, poison, sweep)
+BLUEPRINTS = (
+    health,
+    converge,
+    rotate,
+    use_key,
+    revert,
+    replay,
+    evidence,
+    key_events,
+    resource_events,
+    work,
+    poison,
+    sweep,
+)
 
 __all__ = ["BLUEPRINTS"]

@@ -13,8 +13,8 @@ import msgspec
 from shared.bootstrap import App, app
 from shared.domain.reasons import Reason
 from shared.domain.work import Cause, Source, WorkItem
-from shared.errors import AppError, NotThere, Refusal, TryLater
-from shared.usecases.wishes import ConvergeWish, RotateWish, put_or_plan, read_wish
+from shared.errors import AppError, NotThere, Refusal, TooLarge, TryLater
+from shared.usecases.wishes import Form, put_or_plan, read_wish
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -26,8 +26,24 @@ def cause_of(req: func.HttpRequest, running: App) -> Cause:
 
 
 def answer(payload: Any, status: int = 200) -> func.HttpResponse:
-    """Return a JSON answer."""
-    return func.HttpResponse(msgspec.json.encode(payload), status_code=status, mimetype="application/json")
+    """Return a JSON answer. Members of ours are in camelCase, whatever struct they come from."""
+    return func.HttpResponse(msgspec.json.encode(_told(payload)), status_code=status, mimetype="application/json")
+
+
+def _told(value: Any) -> Any:
+    """Return the value with structs as objects in camelCase; names of objects that are data stay as they are."""
+    if isinstance(value, msgspec.Struct):
+        tag = {value.__struct_config__.tag_field: value.__struct_config__.tag} if value.__struct_config__.tag else {}
+        named = {_camel(one.encode_name): _told(getattr(value, one.name)) for one in msgspec.structs.fields(value)}
+        return tag | named
+    if isinstance(value, dict):
+        return {name: _told(one) for name, one in value.items()}
+    return [_told(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(one.capitalize() for one in others)
 
 
 def problem(error: AppError) -> func.HttpResponse:
@@ -57,6 +73,8 @@ def switch_of(params: dict[str, str], name: str) -> bool:
 
 
 def _status(error: AppError) -> int:
+    if isinstance(error, TooLarge):
+        return 413
     if error.reason is Reason.BAD_REQUEST:
         return 400
     if isinstance(error, NotThere):
@@ -66,7 +84,7 @@ def _status(error: AppError) -> int:
 
 async def grant(
     req: func.HttpRequest,
-    form: type[ConvergeWish | RotateWish],
+    form: type[Form],
     item_of: Callable[[Any, Cause, datetime], WorkItem],
 ) -> func.HttpResponse:
     """Answer 202 with what was put on the queue, 200 with the plan of a dry run, or the problem."""

@@ -16,5 +16,5 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 when nothing is wrong, 503 with every problem otherwise."""
     del req
     running = app()
-    found = await look(running.context, running.problems, running.journals.failures)
+    found = await look(running.context, running.checkup, running.problems, running.journals.failures)
     return answer(found, 200 if found.healthy else 503)

@@ -15,6 +15,7 @@ from typing import Any
 
 from sandbox.demo import command as demo
 from sandbox.exports import as_shell
+from sandbox.host.queues import LOCK_SECONDS
 from sandbox.up import APP_PORT, PORT
 
 _VERBS = "state, reset, estate, clock, calls, counts, faults, resource, keys, outcomes, deliveries, deadletters, events"
@@ -41,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--app-port", type=int, default=APP_PORT, help=f"the app's port (default {APP_PORT}; 0: any)")
     up.add_argument("--seed", type=int, default=1, help="everything random follows from it")
     up.add_argument("--folder", type=Path, default=Path(".sandbox"), help="certificates, az's configuration, app.log")
+    up.add_argument("--queue", metavar="CONNECTION", help="a connection string: the app's queue is there, not here")
+    up.add_argument("--lock", type=int, default=LOCK_SECONDS, help="seconds a dead app's messages stay hidden")
     up.add_argument("--json", action="store_true", help="print READY and one JSON object when all is up")
     up.add_argument("-v", "--verbose", action="store_true", help="show the app's log")
     up.set_defaults(run=_up)

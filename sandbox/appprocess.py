@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -19,8 +20,11 @@ import aiohttp
 import sandbox
 from sandbox.host.__main__ import KEYS
 from sandbox.host.keys import Keys
+from sandbox.host.queues import LOCK_SECONDS
 from sandbox.https import PortTakenError
+from sandbox.keeper import AppFailedError
 
+QUEUE = "AzureWebJobsStorage"  # a connection string under this name takes the place of the sandbox's own queue
 SETTINGS = {
     "AzureWebJobsStorage__queueServiceUri": "https://cmkautopilot.queue.core.windows.net",
     "AzureWebJobsStorage__blobServiceUri": "https://cmkautopilot.blob.core.windows.net",
@@ -39,42 +43,58 @@ _STOP_SECONDS = 15.0
 _TAIL = 4000
 
 
-class AppFailedError(Exception):
-    """The app did not start; the message ends with the last lines of its log."""
-
-
 @dataclass
 class AppProcess:
-    """Runs `python -m sandbox.host` for an app's folder; its output goes to `log`."""
+    """Runs `python -m sandbox.host` for an app's folder; its output goes to `log`.
+
+    `lock` is how many seconds the messages that it held stay hidden when it dies.
+    """
 
     folder: Path
     log: Path
     keys: Keys = field(default_factory=Keys)
+    lock: int = LOCK_SECONDS
     url: str = ""
+    _environ: dict[str, str] = field(default_factory=dict)
+    _sock: socket.socket | None = None
     _process: asyncio.subprocess.Process | None = None
     _session: aiohttp.ClientSession | None = None
 
     async def start(self, port: int, environment: Mapping[str, str], offset: float = 0.0) -> None:
         """Start and wait until the app answers; a taken port raises PortTakenError, a broken app AppFailedError."""
         try:
-            sock = socket.create_server(("127.0.0.1", port), backlog=1024)
+            # It stays open here while the app is dead, so that nobody else takes the port; who connects then waits.
+            self._sock = socket.create_server(("127.0.0.1", port), backlog=1024)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTakenError(f"port {port} is taken") from error
             raise
-        with sock, self.log.open("wb") as log:
-            self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
+        self._environ = self._environment(environment)
+        self.log.write_bytes(b"")
+        try:
+            await self.start_again(offset)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def start_again(self, offset: float) -> None:
+        """Start what has died: same port, same environment, same log. Raises AppFailedError when it does not answer."""
+        if self._sock is None:
+            raise AppFailedError("the app was never started")
+        await self._end()
+        with self.log.open("ab") as log:
             command = [sys.executable, "-m", "sandbox.host", "--app", str(self.folder.resolve()), "--attached"]
-            options = {"fd": sock.fileno(), "offset": offset, "max-wait": NOTICE, "nap": 1.0}
+            options = {"fd": self._sock.fileno(), "offset": offset, "max-wait": NOTICE, "nap": 1.0, "lock": self.lock}
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 *(f"--{name}={value}" for name, value in options.items()),
                 cwd=_ROOT,
-                env=self._environment(environment),
+                env=self._environ,
                 stdin=asyncio.subprocess.PIPE,  # its end tells the child that this process is gone
                 stdout=log,
                 stderr=log,
-                pass_fds=(sock.fileno(),),
+                pass_fds=(self._sock.fileno(),),
                 start_new_session=True,  # Ctrl-C reaches this process only, which then ends the child in order
             )
         # A listening socket takes connections before the app is ready; they wait, so one request is enough.
@@ -84,9 +104,10 @@ class AppProcess:
     def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         local = self.folder / "local.settings.json"
         values: dict[str, Any] = json.loads(local.read_text("utf-8")).get("Values", {}) if local.exists() else {}
-        values.pop("AzureWebJobsStorage", None)  # a connection string would win over the sandbox's queue
-        given = {**os.environ, **{name: str(value) for name, value in values.items()}, **SETTINGS, **environment}
-        return {**given, KEYS: json.dumps(asdict(self.keys))}
+        found = {**os.environ, **{name: str(value) for name, value in values.items()}}
+        found.pop(QUEUE, None)  # whose queue that is, the sandbox decides
+        own = {name: value for name, value in SETTINGS.items() if QUEUE not in environment or QUEUE not in name}
+        return {**found, **own, **environment, KEYS: json.dumps(asdict(self.keys))}
 
     async def _ready(self) -> None:
         asked = asyncio.create_task(self.call("GET", "/admin/host/status", self.keys.master, seconds=_START_SECONDS))
@@ -97,7 +118,7 @@ class AppProcess:
             task.cancel()
         await asyncio.gather(asked, ended, return_exceptions=True)
         if not fine:
-            await self.stop()
+            await self._end()
             raise AppFailedError(f"the app in {self.folder} did not start:\n{self.tail()}")
 
     def tail(self) -> str:
@@ -132,12 +153,29 @@ class AppProcess:
         query = urlencode({"functionName": function, "code": self.keys.event_grid})
         return f"{self.url}/runtime/webhooks/eventgrid?{query}"
 
+    @property
+    def pid(self) -> int | None:
+        """Return the number of the app's process; None while there is none."""
+        alive = self._process is not None and self._process.returncode is None
+        return self._process.pid if self._process is not None and alive else None
+
+    def kill(self) -> None:
+        """End the app as a crash does: at once, with nothing put away."""
+        if (pid := self.pid) is not None:
+            os.kill(pid, signal.SIGKILL)
+
     async def wait(self) -> int:
         """Wait until the app's process ends; return its exit code."""
         return await self._process.wait() if self._process is not None else 0
 
     async def stop(self) -> None:
         """End the app: in order, and by force when that takes too long."""
+        await self._end()
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    async def _end(self) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None

@@ -12,16 +12,17 @@ from typing import Any
 from rich.console import Console as Terminal
 from rich.panel import Panel
 
-from sandbox.appprocess import AppFailedError
+from sandbox.appprocess import QUEUE
 from sandbox.estate import load_estate
 from sandbox.https import PortTakenError
+from sandbox.keeper import AppFailedError
 from sandbox.up import Plan, Sandbox
 
 _LOOK_SECONDS = 0.2
 
 
 async def serve(arguments: argparse.Namespace, ended: asyncio.Event) -> int:
-    """Run until `ended` is set or the app ends by itself; 1 with an explanation when it cannot start."""
+    """Run until `ended` is set; 1 with an explanation when the app cannot start or dies too often."""
     try:
         plan = Plan(
             estate=load_estate(arguments.estate),
@@ -29,7 +30,9 @@ async def serve(arguments: argparse.Namespace, ended: asyncio.Event) -> int:
             app=arguments.app,
             app_port=arguments.app_port,
             seed=arguments.seed,
+            settings={QUEUE: arguments.queue} if arguments.queue else {},
             folder=arguments.folder,
+            lock=arguments.lock,
         )
         async with Sandbox(plan) as sandbox:
             return await _until(sandbox, arguments, ended)
@@ -46,16 +49,14 @@ async def _until(sandbox: Sandbox, arguments: argparse.Namespace, ended: asyncio
         sys.stdout.flush()
     else:
         Terminal().print(Panel(_words(sandbox), title="Azure on your own machine", expand=False))
-    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(ended.wait())]
-    if sandbox.app is not None:
-        tasks.append(asyncio.create_task(sandbox.app.wait()))
+    over = asyncio.create_task(sandbox.over())
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(ended.wait()), over]
     follower = asyncio.create_task(_follow(sandbox.app.log)) if sandbox.app and arguments.verbose else None
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in [*tasks, *([follower] if follower else [])]:
         task.cancel()
-    if not ended.is_set() and sandbox.app is not None:
-        sys.stderr.write(f"the app ended by itself:\n{sandbox.app.tail()}\n")
-        return 1
+    if not ended.is_set():
+        await over
     return 0
 
 
@@ -67,6 +68,7 @@ def ready(sandbox: Sandbox) -> dict[str, Any]:
         keys = sandbox.app.keys
         found["app"] = {
             "url": sandbox.app.url,
+            "pid": sandbox.app.pid,
             "functionKey": keys.function,
             "masterKey": keys.master,
             "eventGridKey": keys.event_grid,

@@ -39,14 +39,17 @@ from shared.adapters.switch import KillSwitch
 from shared.adapters.turns import OwnTurns
 from shared.adapters.vaults import VaultInventory
 from shared.adapters.work_queue import QueueSite, StorageWorkQueue
+from shared.domain.plain import one_line
 from shared.ports import Ports, correlation
 from shared.services.registry import services
 from shared.settings import Problem, Settings
 from shared.usecases.context import Context
+from shared.usecases.health import Checkup
 from shared.usecases.pacing import Pacer
 from shared.usecases.recent import Recent
 
 _LOG = logging.getLogger("cmk")
+_LONGEST_LINE = 4000
 
 
 class SystemClock:
@@ -62,6 +65,7 @@ class App(Struct):
 
     context: Context
     journals: Journals
+    checkup: Checkup
     problems: tuple[Problem, ...]
     new_id: Callable[[], str]
 
@@ -106,7 +110,7 @@ def build(
         evidence=EvidenceReader(store) if store is not None else NoEvidence(),
     )
     context = Context(ports, services(), settings.own, Recent(), Pacer(), cloud.vault_suffix)
-    return App(context, journals, problems, new_id)
+    return App(context, journals, Checkup(context), problems, new_id)
 
 
 def _evidence_store(connection: Connection, settings: Settings) -> Store | None:
@@ -129,10 +133,11 @@ def app() -> App:
 
 
 class _Correlated(logging.Filter):
-    """Puts the correlation id in front of each line of ours."""
+    """Puts the correlation id in front of each line of ours, and keeps each on one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = f"[{correlation.get() or '-'}] {record.msg}"
+        # What others wrote (events, messages on the queue, Azure's answers) must not begin lines of its own.
+        record.msg, record.args = one_line(f"[{correlation.get() or '-'}] {record.getMessage()}", _LONGEST_LINE), ()
         return True
 
 

@@ -28,5 +28,9 @@ class Refusal(AppError):
     """Azure, or a rule of ours, said no."""
 
 
+class TooLarge(Refusal):
+    """What was sent to the app is larger than it reads."""
+
+
 class NotThere(AppError):
     """The thing does not exist."""

@@ -87,6 +87,10 @@ class Finder(Protocol):
         """Return a page of resources of these types with id, type, location, identity and properties."""
         ...
 
+    async def look(self) -> None:
+        """Try the index by one small read. Raises Refusal, TryLater."""
+        ...
+
     async def managed_groups(self) -> frozenset[str]:
         """Return the folded ids of resource groups that other resources own. Minutes old at most."""
         ...
@@ -118,6 +122,10 @@ class Vaults(Protocol):
         """Return the vault of that ARM id if the inventory knows it, else None."""
         ...
 
+    async def first(self) -> VaultSite | None:
+        """Return any vault that is ours to talk to, the same each time, or None."""
+        ...
+
 
 class Keys(Protocol):
     """Keys as their vaults hold them. Callers ask Vaults first."""
@@ -134,12 +142,20 @@ class Keys(Protocol):
         """Make a new version by the vault's own rotation and return its name. Raises Refusal (KEY_MOVED_ON)."""
         ...
 
+    async def look(self, host: str) -> None:
+        """Try a vault by one small read. Raises Refusal, TryLater."""
+        ...
+
 
 class WorkQueue(Protocol):
     """The queue of work items."""
 
     async def put(self, item: WorkItem, *, visible_at: datetime | None = None) -> None:
         """Put one item, to be seen at `visible_at` or at once."""
+        ...
+
+    async def look(self) -> None:
+        """Try the queue by one small read. Raises Refusal, TryLater."""
         ...
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from sandbox.appprocess import AppFailedError
 from sandbox.demo.story import DemoStuckError, Result, Story
 from sandbox.demo.view import picture, plain, summary
+from sandbox.keeper import AppFailedError
 
 WIDTH = 108
 

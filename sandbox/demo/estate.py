@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.wire import Json
@@ -24,11 +25,11 @@ MIX = {
 }
 
 
-def make(resources: int, seed: int) -> Json:
+def make(resources: int, seed: int, mix: Mapping[str, int] = MIX) -> Json:
     """Return an estate of that many accounts and scopes. The same seed gives the same estate."""
     chance = random.Random(f"estate {seed}")
     subscriptions = [_guid(chance) for _ in range(min(16, max(6, resources // 125)))]
-    kinds = [kind for kind, share in MIX.items() for _ in range(max(1, resources * share // 100))]
+    kinds = [kind for kind, share in mix.items() for _ in range(max(1, resources * share // 100))]
     kinds = (kinds + ["pinned account"] * resources)[:resources]
     homes = [_account(chance, number, kind, subscriptions) for number, kind in enumerate(kinds) if "account" in kind]
     scopes = [_scope(chance, number, kind, homes) for number, kind in enumerate(kinds) if "scope" in kind]

@@ -21,6 +21,7 @@ import sandbox
 from sandbox.host.core import FunctionHost
 from sandbox.host.hostjson import HostError
 from sandbox.host.keys import Keys
+from sandbox.host.queues import LOCK_SECONDS
 from sandbox.host.server import HostServer
 from sandbox.host.storage import QueueClients
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--offset", type=float, default=0.0, help="seconds that the app's clock is ahead")
     parser.add_argument("--max-wait", type=float, default=60.0, help="seconds between two looks into an empty queue")
     parser.add_argument("--nap", type=float, default=60.0, help="seconds after which a timer looks at the clock again")
+    parser.add_argument("--lock", type=int, default=LOCK_SECONDS, help="seconds a dead process's messages stay hidden")
     parser.add_argument("--attached", action="store_true", help="end when standard input ends")
     return parser
 
@@ -61,7 +63,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
     app = arguments.app.resolve()
     os.chdir(app)  # as the worker does
     host = FunctionHost(app, settings=settings, ids=lambda: str(uuid4()), keys=keys, outputs=clients.write)
-    server = HostServer(host, clients, max_wait=arguments.max_wait, nap=arguments.nap)
+    server = HostServer(host, clients, max_wait=arguments.max_wait, nap=arguments.nap, lock=arguments.lock)
     server.time.set(arguments.offset)
     with _socket(arguments) as sock:
         ended = asyncio.Event()

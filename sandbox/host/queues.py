@@ -23,26 +23,36 @@ from sandbox.host.worker import FunctionFailed
 
 logger = logging.getLogger("sandbox.host.queues")
 
-LOCK_SECONDS = 600
+LOCK_SECONDS = 600  # the host's own, which no setting changes
 FIRST_WAIT = 0.1
 _POISON = "-poison"
 _LONGEST_NAME = 63
 
 
 class QueueListener:
-    """Feeds one queue function; `run` goes on until it is cancelled, `drain` then waits for what is still running."""
+    """Feeds one queue function; `run` goes on until it is cancelled, `drain` then waits for what is still running.
+
+    `lock` is how many seconds a message stays hidden once this process cannot renew it any more.
+    """
 
     def __init__(
-        self, host: FunctionHost, function_name: str, clients: Clients, *, max_wait: float | None = None
+        self,
+        host: FunctionHost,
+        function_name: str,
+        clients: Clients,
+        *,
+        max_wait: float | None = None,
+        lock: int = LOCK_SECONDS,
     ) -> None:
         self.queue: str = host.functions[function_name].trigger["queueName"]
         self._host = host
         self._function = function_name
         self._options: QueueOptions = host.options.queues
         self._max_wait = max_wait or self._options.max_polling_interval.total_seconds()
+        self._lock_seconds = lock
         self._clients = clients
         self._client = clients(self.queue)
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}  # by id and receipt: neither is unique alone
         self._one_ended = asyncio.Event()
 
     @property
@@ -74,7 +84,8 @@ class QueueListener:
 
     async def _fetch(self) -> bool:
         size = self._options.batch_size
-        pages = self._client.receive_messages(messages_per_page=size, visibility_timeout=LOCK_SECONDS).by_page()
+        hold = self._lock_seconds
+        pages = self._client.receive_messages(messages_per_page=size, visibility_timeout=hold).by_page()
         try:
             messages = [message async for message in await anext(pages)]
         except (ResourceNotFoundError, StopAsyncIteration):  # the queue is made by whoever writes first
@@ -84,12 +95,13 @@ class QueueListener:
             return False
         for message in messages:
             receipt = str(message.pop_receipt)
-            self._running[receipt] = asyncio.create_task(self._handle(message, receipt))
-            self._running[receipt].add_done_callback(partial(self._ended, receipt))
+            taken = (message.id, receipt)
+            self._running[taken] = asyncio.create_task(self._handle(message, receipt))
+            self._running[taken].add_done_callback(partial(self._ended, taken))
         return bool(messages)
 
-    def _ended(self, receipt: str, task: asyncio.Task[None]) -> None:
-        del self._running[receipt]
+    def _ended(self, taken: tuple[str, str], task: asyncio.Task[None]) -> None:
+        del self._running[taken]
         self._one_ended.set()
         if not task.cancelled() and (error := task.exception()):
             # The lock was lost, or the queue did not answer: the message comes again by itself.
@@ -106,7 +118,13 @@ class QueueListener:
             logger.warning("queue %s: message %s is not base64", self.queue, message.id)
             await self._put_away(message, receipt)
             return
-        lock = _Lock(self._client, message)
+        lock = _Lock(self._client, message, self._lock_seconds)
+        logger.info(
+            "Trigger Details: MessageId: %s, DequeueCount: %s, InsertionTime: %s",
+            message.id,
+            message.dequeue_count,
+            message.inserted_on,
+        )
         try:
             await self._host.run(self._function, text(content), _metadata(message))
         except FunctionFailed:
@@ -143,23 +161,24 @@ class QueueListener:
 class _Lock:
     """Keeps a message hidden while its function runs."""
 
-    def __init__(self, client: QueueClient, message: QueueMessage) -> None:
+    def __init__(self, client: QueueClient, message: QueueMessage, seconds: int) -> None:
+        self._seconds = seconds
         self._client = client
         self._id = message.id
         self._receipt = message.pop_receipt
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         # Most runs end long before: a timer handle is cheaper than a task for each.
-        self._timer = self._loop.call_later(LOCK_SECONDS / 2, self._begin)
+        self._timer = self._loop.call_later(seconds / 2, self._begin)
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._renew())
 
     async def _renew(self) -> None:
         while True:
-            renewed = await self._client.update_message(self._id, self._receipt, visibility_timeout=LOCK_SECONDS)
+            renewed = await self._client.update_message(self._id, self._receipt, visibility_timeout=self._seconds)
             self._receipt = renewed.pop_receipt
-            await asyncio.sleep(LOCK_SECONDS / 2)
+            await asyncio.sleep(self._seconds / 2)
 
     async def end(self) -> str:
         """Stop renewing; return the pop receipt that is valid now."""

@@ -14,7 +14,7 @@ from aiohttp import web
 from yarl import URL
 
 from sandbox.host.core import FunctionHost, HttpAnswer
-from sandbox.host.queues import QueueListener
+from sandbox.host.queues import LOCK_SECONDS, QueueListener
 from sandbox.host.storage import QueueClients
 from sandbox.host.timers import TimerListener
 from sandbox.host.timeshift import TimeShift
@@ -26,12 +26,16 @@ MAX_BODY = 100 * 1024 * 1024  # the host's own limit
 
 @dataclass
 class HostServer:
-    """Serves a host; `max_wait` bounds the seconds between two looks into an empty queue, `nap` those of a timer."""
+    """Serves a host; `max_wait` bounds the seconds between two looks into an empty queue, `nap` those of a timer.
+
+    `lock` is how many seconds a message that was taken stays hidden when nobody renews it.
+    """
 
     host: FunctionHost
     clients: QueueClients
     max_wait: float = 60.0
     nap: float = 60.0
+    lock: int = LOCK_SECONDS
     time: TimeShift = field(default_factory=TimeShift)
     _listeners: list[QueueListener] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -43,7 +47,7 @@ class HostServer:
         for name, function in self.host.functions.items():
             if function.kind == "queueTrigger":
                 clients = self.clients.of(function.trigger)
-                self._listeners.append(QueueListener(self.host, name, clients, max_wait=self.max_wait))
+                self._listeners.append(QueueListener(self.host, name, clients, max_wait=self.max_wait, lock=self.lock))
             elif function.kind == "timerTrigger":
                 self._begin(name, TimerListener(self.host, name, nap=self.nap).run())
         self._runner = web.ServerRunner(web.Server(self._answer, request_factory=_request, access_log=None))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.adapters.connection import Connection
 from shared.adapters.translate import translated
-from shared.domain.reasons import Blocked, Wait
+from shared.domain.keys import KeyId
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import (
     Answered,
     Converged,
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
 
 _LOG = logging.getLogger("cmk")
+PLATFORM = "the platform's key"
 EVENT_TYPE = "CmkAutopilot.Report"
+_WARN_AGAIN = timedelta(hours=1)
+_MOST_WARNED = 10_000  # resources and reasons remembered; the oldest is forgotten
 
 
 class Sink(Protocol):
@@ -45,15 +49,48 @@ class LogSink:
 
     name = "log"
 
+    def __init__(self) -> None:
+        self._warned: dict[tuple[str, Reason], datetime] = {}
+
     async def write(self, report: Report) -> None:
-        """Log the report; what is stopped as a warning, what was not even looked at only for the curious."""
+        """Log the report; what is stopped as a warning once an hour for each resource and reason, what was not even
+        looked at only for the curious.
+        """
         outcome = report.outcome
-        level = logging.WARNING if isinstance(outcome, Stopped) else logging.INFO
+        level = logging.INFO
         idle = isinstance(outcome, Expanded) and not outcome.put and not outcome.more
         if idle or isinstance(outcome, Answered | Paced):
             level = logging.DEBUG
         target = report.address.url if report.address else type(report.item).__name__
-        _LOG.log(level, "%s %s%s", type(outcome).__name__.lower(), target, _tail(report))
+        refused = isinstance(outcome, Stopped) or (isinstance(outcome, Expanded) and bool(outcome.blocked))
+        if refused and (report.item is None or self._is_news(_about(report), report)):
+            level = logging.WARNING
+        _LOG.log(level, "%s %s%s%s", type(outcome).__name__.lower(), target, _tail(report), _to_do(report))
+
+    def _is_news(self, target: str, report: Report) -> bool:
+        """Return whether one of the reasons was not warned of for this target in the last hour; remember all that
+        were not.
+        """
+        news = [
+            (target, reason)
+            for reason in report.reasons
+            if (at := self._warned.get((target, reason))) is None or report.at - at >= _WARN_AGAIN
+        ]
+        for one in news:
+            self._warned.pop(one, None)  # to the end: the first in line is the oldest
+            self._warned[one] = report.at
+        while len(self._warned) > _MOST_WARNED:
+            del self._warned[next(iter(self._warned))]
+        return bool(news)
+
+
+def _about(report: Report) -> str:
+    """Return what a report is about, in the form that may be compared: the resource, or the key or vault looked for."""
+    if report.address:
+        return report.address.folded
+    plain = (getattr(report.item, name, "") for name in ("key", "host", "vault_id"))
+    named = next((one for one in plain if one), type(report.item).__name__)
+    return (named.url if isinstance(named, KeyId) else str(named)).lower()
 
 
 def _tail(report: Report) -> str:
@@ -69,8 +106,13 @@ def _tail(report: Report) -> str:
     if isinstance(outcome, Rotated):
         return f" {outcome.key.url} has the new version {outcome.version}"
     if isinstance(outcome, Expanded):
-        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}"
+        missing = "".join(_why(one) for one in outcome.blocked)
+        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}{missing}"
     return moved
+
+
+def _to_do(report: Report) -> str:
+    return f" TO DO: {report.to_do}" if report.to_do else ""
 
 
 def _why(one: Wait | Blocked) -> str:
@@ -79,7 +121,11 @@ def _why(one: Wait | Blocked) -> str:
 
 def _move(one: Write) -> str:
     sure = "" if one.accepted else " (sent, the answer got lost)"
-    return f" {one.slot}: {one.before.version} -> {one.after.version}{sure}"
+    if one.before and one.after and one.before.key == one.after.key:
+        return f" {one.slot}: {one.before.version or 'following'} -> {one.after.version}{sure}"
+    return (
+        f" {one.slot}: {one.before.url if one.before else PLATFORM} -> {one.after.url if one.after else PLATFORM}{sure}"
+    )
 
 
 class TopicSink:

@@ -76,6 +76,12 @@ class VaultKeys:
                 made = await self._client(key.host).rotate_key(key.name)
                 return str(made.properties.version)
 
+    async def look(self, host: str) -> None:
+        """List one key: what whoever may list versions may do."""
+        with translated(f"https://{host}", translate_vault):
+            async for _ in self._client(host).list_properties_of_keys(max_page_size=1).by_page():
+                return
+
     async def _read(self, key: KeyId) -> KeyHistory:
         began = self._clock.now()
         client = self._client(key.host)

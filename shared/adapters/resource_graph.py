@@ -64,6 +64,10 @@ class ResourceGraph:
         rows, following = await self.query(query, cursor)
         return Page(tuple(rows), following)
 
+    async def look(self) -> None:
+        """Ask for one row."""
+        await self.query("resources | project id | order by id asc", None, rows=1)
+
     async def managed_groups(self) -> frozenset[str]:
         """Return the resource groups that another resource owns; read every few minutes, by one for all who ask."""
         async with self._reading:
@@ -103,17 +107,17 @@ class ResourceGraph:
             rows += more
         return rows
 
-    async def query(self, query: str, cursor: str | None) -> tuple[list[Json], str | None]:
+    async def query(self, query: str, cursor: str | None, *, rows: int = PAGE) -> tuple[list[Json], str | None]:
         """Return one page of rows and the token of the next one. Raises TryLater, Refusal."""
         from azure.mgmt.resourcegraph import models  # noqa: PLC0415  costs time at cold start
 
-        options = models.QueryRequestOptions(top=PAGE, skip_token=cursor, result_format="objectArray")
+        options = models.QueryRequestOptions(top=rows, skip_token=cursor, result_format="objectArray")
         with translated("Resource Graph"):
             answer: Any = await self._client().resources(models.QueryRequest(query=query, options=options))
-            rows = answer.data
-            if not isinstance(rows, list) or not all(isinstance(row.get("id"), str) for row in rows):
+            found = answer.data
+            if not isinstance(found, list) or not all(isinstance(row.get("id"), str) for row in found):
                 raise ValueError("rows without ids")
-            return rows, answer.skip_token or None
+            return found, answer.skip_token or None
 
     def _client(self) -> ResourceGraphClient:
         if self._made is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
+from shared.domain.plain import one_line
 from shared.domain.reasons import Reason
 from shared.errors import AppError, NotThere, Refusal, TryLater
 
@@ -136,4 +137,4 @@ def _clean(text: str) -> str:
     """Cut a message short and take out what looks like a token or a signature."""
     plain = re.sub(r"(?i)(bearer\s+|sig=|sharedkey\s+)\S+", r"\1***", text)
     plain = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", "***", plain)
-    return " ".join(plain.split())[:_LONGEST_DETAIL]
+    return one_line(plain, _LONGEST_DETAIL)

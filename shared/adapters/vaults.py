@@ -64,6 +64,15 @@ class VaultInventory:
         by_name = f"{folded.rpartition('/')[2]}{self._connection.cloud.vault_suffix}"
         return VaultSite(by_name) if self._is_allowed(by_name) else None
 
+    async def first(self) -> VaultSite | None:
+        """Return the first host that the settings spell out, else the first vault that was found."""
+        suffix = self._connection.cloud.vault_suffix
+        if plain := next((one for one in self._allowed if one.endswith(suffix) and not set(one) & set("*?[")), None):
+            return VaultSite(plain)
+        await self._refresh(wanted=True)
+        host = min(self._ids, default=None)
+        return None if host is None else VaultSite(host, self._ids[host])
+
     def _is_allowed(self, host: str) -> bool:
         return any(fnmatchcase(host, pattern) for pattern in self._allowed)
 
@@ -108,4 +117,7 @@ class VaultInventory:
 
 
 def _host(uri: Any) -> str:
-    return (urlsplit(uri).hostname or "").lower() if isinstance(uri, str) else ""
+    try:
+        return (urlsplit(uri).hostname or "").lower() if isinstance(uri, str) else ""
+    except ValueError:  # such as half an IPv6 address
+        return ""

@@ -51,6 +51,11 @@ class StorageWorkQueue:
         with translated("the work queue"):
             await self._send(text, seconds)
 
+    async def look(self) -> None:
+        """Peek at one message: what whoever may take work from the queue may do. The queue is made at first use."""
+        with translated("the work queue"), suppress(ResourceNotFoundError):
+            await self._client().peek_messages(max_messages=1)
+
     async def _send(self, text: str, seconds: int) -> None:
         client = self._client()
         try:

@@ -17,10 +17,10 @@ from msgspec import Struct
 
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
-from shared.domain.resource import Address, BadAddress, Json, parse_arm_id
+from shared.domain.resource import BadAddress, Json, address_of
 from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, Source, WorkItem
 
-LONGEST_BODY = 2 * 1024 * 1024  # Event Grid sends at most 1 MB
+LONGEST_BODY = 1024 * 1024  # bytes: what Event Grid sends at most
 MOST_EVENTS = 5000  # in one body, as Event Grid itself allows
 
 KEY_EVENTS = frozenset(
@@ -91,16 +91,31 @@ class Reader(Struct, frozen=True):
 
 def parse_events(body: str) -> tuple[Event, ...]:
     """Read one event or an array of them, in either schema. Raises BadEvent."""
-    if len(body) > LONGEST_BODY:
-        raise BadEvent(f"a body of {len(body)} characters; {LONGEST_BODY} are allowed")
     try:
-        decoded = msgspec.json.decode(body.removeprefix("\ufeff").encode())
+        raw = body.removeprefix("\ufeff").encode()
+        if len(raw) > LONGEST_BODY:
+            raise BadEvent(f"a body of {len(raw)} bytes; {LONGEST_BODY} are allowed")
+        found = _decoded(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise BadEvent(f"not JSON: {type(error).__name__}") from error
-    found = decoded if isinstance(decoded, list) else [decoded]
     if len(found) > MOST_EVENTS:
         raise BadEvent(f"{len(found)} events in one body; {MOST_EVENTS} are allowed")
     return tuple(_event(one) for one in found)
+
+
+def _decoded(raw: bytes) -> list[Any]:
+    try:
+        decoded = msgspec.json.decode(raw)
+    except msgspec.ValidationError:  # JSON, with a number that nothing can hold; it spoils its own event only
+        return [_one_decoded(one) for one in msgspec.json.decode(raw, type=list[msgspec.Raw])]
+    return decoded if isinstance(decoded, list) else [decoded]
+
+
+def _one_decoded(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _event(value: Any) -> Event:
@@ -151,8 +166,8 @@ def _check_key(event: Event, reader: Reader, cause: Cause, now: datetime) -> Che
     ref = _key_of(event, reader)
     if isinstance(ref, Skip):
         return ref
-    vault_id = event.source.rstrip("/")
-    if _vault_name(vault_id) != ref.key.host.partition(".")[0]:
+    vault_id = _vault_id(event.source)
+    if vault_id.rpartition("/")[2].lower() != ref.key.host.partition(".")[0]:
         return Skip.TOPIC_MISMATCH
     return CheckKey(ref.key, cause, now, vault_id)
 
@@ -171,16 +186,18 @@ def _key_of(event: Event, reader: Reader) -> KeyRef | Skip:
     return Skip.NO_NAME
 
 
-def _vault_name(vault_id: str) -> str:
+def _vault_id(named: str) -> str:
+    """Return the vault's id, as it was read and not as it came; "" if it names no vault."""
     try:
-        arm = parse_arm_id(vault_id)
+        found = address_of(named)
     except BadAddress:
         return ""
-    return arm.name.lower() if arm.type.lower() == _VAULT_TYPE else ""
+    return found.url if found.type.lower() == _VAULT_TYPE else ""
 
 
-def _check_vault(vault_id: str, cause: Cause, now: datetime) -> CheckVault | Skip:
-    return CheckVault(cause, now, vault_id=vault_id.rstrip("/")) if _vault_name(vault_id) else Skip.NO_NAME
+def _check_vault(named: str, cause: Cause, now: datetime) -> CheckVault | Skip:
+    vault_id = _vault_id(named)
+    return CheckVault(cause, now, vault_id=vault_id) if vault_id else Skip.NO_NAME
 
 
 def _check_resource(event: Event, reader: Reader, cause: Cause, now: datetime) -> WorkItem | Skip:
@@ -190,16 +207,16 @@ def _check_resource(event: Event, reader: Reader, cause: Cause, now: datetime) -
         vault = re.match(r".*/providers/microsoft\.keyvault/vaults/[^/]+", scope)
         return _check_vault(named[: vault.end()], cause, now) if vault else Skip.WIDE_GRANT
     try:
-        arm = parse_arm_id(named)
+        found = address_of(named)
     except BadAddress:
         return Skip.NO_SERVICE if named.startswith("/") else Skip.NO_NAME
-    if arm.type.lower() == _VAULT_TYPE:
+    if found.type.lower() == _VAULT_TYPE:
         return _check_vault(named, cause, now)
-    if arm.type.lower() not in reader.types:
+    if found.type.lower() not in reader.types:
         return Skip.NO_SERVICE
     if _writers(event.data) & reader.own_principals:
         return Skip.OWN_WRITE
-    return CheckResource(Address(arm.type, named.rstrip("/")), cause, asked_at=now, first_at=now)
+    return CheckResource(found, cause, asked_at=now, first_at=now)
 
 
 def _writers(data: Json) -> frozenset[str]:

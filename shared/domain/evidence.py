@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from shared.domain.jsonpath import member
 from shared.domain.keys import KeyRef
+from shared.domain.policy import Version
 from shared.domain.reasons import Blocked, Reason
-from shared.domain.report import Converged, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting
+from shared.domain.report import Converged, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
 from shared.domain.resource import Json
-from shared.domain.work import CheckChildren, CheckKey, CheckVault, RotateKey, WorkItem
+from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RotateKey, WorkItem
 
 _NO_ITEM = "a message that is no work item; the log has its beginning"
 
@@ -114,10 +115,7 @@ def line_of(report: Report, id_: str) -> Line:
         resource=report.address.url if report.address else "",
         key=_key(item),
         wish=_wish(item),
-        wrote=tuple(
-            Written(one.at, one.slot, one.before.url, one.after.url, one.accepted, one.fields_before, one.fields_after)
-            for one in report.wrote
-        ),
+        wrote=tuple(_written(one) for one in report.wrote),
         certainty=outcome.certainty.value if isinstance(outcome, Converged) else "",
         uses=tuple(Effect(use.slot, use.configured.url, use.follows, use.effective) for use in uses),
         refused=tuple(_refused(one, item) for one in _blocked(report)),
@@ -165,6 +163,16 @@ def _awaited(outcome: Waiting) -> Awaited:
     return Awaited(wait.reason.value, wait.since, wait.deadline, wait.slot, wait.detail)
 
 
+def _written(one: Write) -> Written:
+    before, after = _url(one.before), _url(one.after)
+    return Written(one.at, one.slot, before, after, one.accepted, one.fields_before, one.fields_after)
+
+
+def _url(key: KeyRef | None) -> str:
+    """Return the key identifier; "" stands for the platform's key."""
+    return key.url if key else ""
+
+
 def _key(item: WorkItem | None) -> str:
     if isinstance(item, CheckKey | RotateKey):
         return item.key.url
@@ -177,6 +185,11 @@ def _wish(item: WorkItem | None) -> Json | None:
     """Return what somebody asked for beyond a look: what the app would not have done by itself."""
     if isinstance(item, RotateKey):
         return {"rotate": item.key.url, **({"ifLatestIs": item.if_latest_is} if item.if_latest_is else {})}
+    if isinstance(item, CheckResource) and item.wish is not None:
+        wish = item.wish
+        told = {"useKey": _url(wish.key), "slot": wish.slot, "identity": wish.identity or ""}
+        told |= {"version": wish.version.value if wish.version is not Version.KEEP else ""}
+        return {"revert": True} if wish.revert else {name: value for name, value in told.items() if value}
     return None
 
 
@@ -187,7 +200,7 @@ def _named(report: Report, uses: tuple[InUse, ...]) -> Iterator[KeyRef]:
     if isinstance(outcome, Rotated):
         yield outcome.key.at(outcome.version)
     for write in report.wrote:
-        yield from (write.before, write.after)
+        yield from (key for key in (write.before, write.after) if key)
     for use in uses:
         yield use.configured
         if use.effective:

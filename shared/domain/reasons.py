@@ -50,6 +50,7 @@ class Reason(Enum):
     NEVER_FOLLOWS = "never_follows"
     ALWAYS_FOLLOWS = "always_follows"
     HOP_ONLY = "hop_only"
+    CHANGES_MODE = "changes_mode"
     REQUEST_FORM = "request_form"
     KEY_IS_AT_STORAGE = "key_is_at_storage"
     KEY_IS_AT_ENCRYPTION_SET = "key_is_at_encryption_set"
@@ -76,6 +77,7 @@ class Reason(Enum):
     NOT_YET_IN_EFFECT = "not_yet_in_effect"
     FOLLOWS_BY_ITSELF = "follows_by_itself"
     FOLLOW_OVERDUE = "follow_overdue"
+    FOLLOW_FAILED = "follow_failed"
     OTHERS_MOVE_IT = "others_move_it"
     # Requests and work
     MISCONFIGURED = "misconfigured"
@@ -176,6 +178,10 @@ REMEDIES = {
         "The service takes up a new version only by moving to another key and back, 15 to 30 minutes apart. Do it by "
         "hand, with the old version enabled throughout."
     ),
+    Reason.CHANGES_MODE: (
+        "This would change how the service encrypts, and not only which key it uses. Do it by hand; docs/services.md "
+        "says more."
+    ),
     Reason.REQUEST_FORM: (
         "Azure enables customer-managed keys for this kind only on request (aka.ms/cogsvc-cmk). Ask for it first."
     ),
@@ -214,6 +220,10 @@ REMEDIES = {
     Reason.FOLLOW_OVERDUE: (
         "The service should have taken up the newest version by now. Look at its access to the key, or set "
         "the version by hand."
+    ),
+    Reason.FOLLOW_FAILED: (
+        "The service tried to take up the new version and could not; the detail has its own words. Most often its "
+        "identity may not use the key. It goes on when that is put right."
     ),
     Reason.OTHERS_MOVE_IT: "Somebody else changes the resource or the key at the same time; the app looks again.",
     Reason.MISCONFIGURED: "A setting is missing or wrong; GET health names it.",
@@ -272,6 +282,8 @@ PATIENCE = {
     Reason.SWEEP_GOING_ON: Patience(_M, 10 * _M, 12 * _H),
     Reason.PARTNER_FIRST: Patience(_M, 30 * _M, _D),
     Reason.NOT_YET_IN_EFFECT: Patience(30 * _S, 10 * _M, 2 * _H),
+    # A service that follows looks again at its own pace, within the hour where it is known [services.md 1.5].
+    Reason.FOLLOW_FAILED: Patience(10 * _M, _H, _D),
     Reason.OTHERS_MOVE_IT: Patience(5 * _S, 5 * _M, 4 * _H),
     # A grant takes minutes to spread, and up to a day where a token is cached [services.md section 4].
     Reason.KEY_ACCESS_DENIED: Patience(2 * _M, _H, _D),

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from shared.domain.keys import KeyId, KeyRef
 from shared.domain.reasons import Blocked, Reason, Wait
-from shared.domain.resource import Address, Change, Json
+from shared.domain.resource import Address, Edit, Json
 from shared.domain.work import WorkItem
 
 
@@ -101,8 +101,8 @@ class Write(Struct, frozen=True):
 
     at: datetime
     slot: str
-    before: KeyRef
-    after: KeyRef
+    before: KeyRef | None  # None: the platform's key
+    after: KeyRef | None
     accepted: bool = True
     fields_before: Json = {}
     fields_after: Json = {}
@@ -115,8 +115,9 @@ class Report(Struct, frozen=True):
     item: WorkItem | None  # None: a message that is no work item
     outcome: Outcome
     address: Address | None = None
-    planned: tuple[Change, ...] = ()
+    planned: tuple[Edit, ...] = ()
     wrote: tuple[Write, ...] = ()
+    to_do: str = ""  # what the change leaves to people
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

@@ -95,9 +95,10 @@ class KeyUse(Struct, frozen=True):
     follows: bool  # the service takes up new versions by itself
     effective: str | None = None  # the version in effect as the service reports it; None if it does not say
     tenant_is_foreign: bool = False
+    trouble: str = ""  # why the service takes up no new version, in its own words; "" if it does not say
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, tag="change"):
     """What one slot shall point at.
 
     `follow`: the service shall take up new versions by itself, in the way that is its own; `to` names the version all
@@ -111,10 +112,15 @@ class Change(Struct, frozen=True):
     identity: str | None = None
 
 
-class Revert(Struct, frozen=True):
+class Revert(Struct, frozen=True, tag="revert"):
     """One slot shall go back to the platform's key."""
 
     slot: str
+
+    @property
+    def to(self) -> None:
+        """Return no key."""
+        return None
 
 
 Edit = Change | Revert

@@ -82,7 +82,7 @@ class Traits(Struct, frozen=True):
     reports_effective: bool
     accepts: KeyRules
     picks_up_within: timedelta | None  # how long a follower may take; None: it never follows
-    keep_old_for: timedelta  # how long the old version must stay usable after a move
+    keep_old_for: timedelta | None  # how long the old version must stay usable after a move; None: see `afterwards`
     pace: Rate  # for one write and the reads around it, in one subscription
     actions: tuple[str, ...]  # what the app's identity must be allowed
     proven: Proven
@@ -91,6 +91,8 @@ class Traits(Struct, frozen=True):
     needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
+    elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says
+    afterwards: str = ""  # what people have to do after every move; until then the old version stays in use
 
     def ability(self, verb: Verb) -> Can | Reason:
         """Return whether the service can do this."""
@@ -126,14 +128,20 @@ def nothing_withheld(_body: Json) -> str:
     return ""
 
 
+def by_kind(body: Json) -> str:
+    """Return the resource's kind."""
+    return str(body.get("kind") or "")
+
+
 class Service(Struct, frozen=True):
     """One ARM type: its facts, how its keys are read out of a body, and which requests change them.
 
     `read` takes a body as GET returns it; it raises BadKeyUrl when the body names a key in a form that cannot be read
     (better loud than a user missed), and nothing else. `write` takes the body and all the edits at once, and returns
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
-    know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest, `slots` those
-    of slots that do. `withheld` names the first secret that a body lacks and without which it cannot be sent back.
+    know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
+    tells the kind where what matters is not what Azure calls so. `slots` holds the traits of each slot where they
+    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
     """
 
     type: str
@@ -145,10 +153,12 @@ class Service(Struct, frozen=True):
     in_graph: bool = True
     settled: Callable[[Json], Settled] = by_provisioning_state
     kinds: Mapping[str, Traits] = MappingProxyType({})
+    kind_of: Callable[[Json], str] = by_kind
     slots: Mapping[str, Traits] = MappingProxyType({})
     withheld: Callable[[Json], str] = nothing_withheld
     audience: Audience = Audience.ARM  # where it is read
+    main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 
     def traits_of(self, body: Json, slot: str = "") -> Traits:
-        """Return the traits of a resource of this service by its kind, or of one of its slots."""
-        return self.slots.get(slot) or self.kinds.get(str(body.get("kind") or "").lower(), self.traits)
+        """Return the traits of a resource of this service by its kind, or those of one of its slots."""
+        return self.slots.get(slot) or self.kinds.get(self.kind_of(body).lower(), self.traits)

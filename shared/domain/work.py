@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from shared.domain.keys import KeyId
 from shared.domain.reasons import Waited
-from shared.domain.resource import Address, Change
+from shared.domain.resource import Address, Edit
+from shared.domain.wish import Wish
 
 WORK_QUEUE = "cmk-work"
 POISON_QUEUE = "cmk-work-poison"
@@ -65,7 +66,7 @@ class Going(Struct, frozen=True):
 
     url: str
     sent: int
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Edit, ...] = ()
 
 
 class CheckResource(Struct, frozen=True, tag="resource"):
@@ -82,6 +83,7 @@ class CheckResource(Struct, frozen=True, tag="resource"):
     waited: Waited | None = None
     paced: bool = False  # it waited for its slot already
     going: Going | None = None
+    wish: Wish | None = None
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):

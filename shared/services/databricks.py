@@ -11,28 +11,32 @@ from datetime import timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.jsonpath import lookup, replaced, text, without
+from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
-from shared.domain.resource import Edit, Json, KeyUse, Request, address_of
+from shared.domain.resource import Edit, Json, KeyUse, Request
 from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
-from shared.services.pointers import ARM_PACE, Split, forward, nested
+from shared.services.pace import WORK
+from shared.services.pointers import Split, forward, nested, put, writable
 
 API_VERSION = "2026-01-01"  # [SDK azure-mgmt-databricks 3.0.0]
 
 SERVICES_KEY, DISK, DBFS = "managedServices", "managedDisk", "dbfs"
 _FLAG = "rotationToLatestKeyVersionEnabled"
-_READ_ONLY = ("id", "name", "type", "systemData")
-_READ_ONLY_PROPERTIES = (
-    "createdDateTime",
-    "diskEncryptionSetId",
-    "isUcEnabled",
-    "managedDiskIdentity",
-    "privateEndpointConnections",
-    "provisioningState",
-    "storageAccountIdentity",
-    "workspaceId",
-    "workspaceUrl",
+_READ_ONLY = (
+    "id",
+    "name",
+    "type",
+    "systemData",
+    "properties.createdDateTime",
+    "properties.diskEncryptionSetId",
+    "properties.isUcEnabled",
+    "properties.managedDiskIdentity",
+    "properties.privateEndpointConnections",
+    "properties.provisioningState",
+    "properties.storageAccountIdentity",
+    "properties.workspaceId",
+    "properties.workspaceUrl",
 )
 
 _SOURCES = (
@@ -75,18 +79,15 @@ def _read(body: Json) -> tuple[KeyUse, ...]:
 
 
 def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
-    sent = without(body, *_READ_ONLY)
-    sent = replaced(sent, "properties", without(lookup(body, "properties") or {}, *_READ_ONLY_PROPERTIES))
+    sent = writable(body, _READ_ONLY)
     for change in forward(edits):
         place = _PLACES[change.slot]
-        before = lookup(sent, *place.holder)
-        key = place.key.pointing(before if isinstance(before, dict) else {}, change.to)
-        sent = nested(sent, place.holder, key)
+        sent = nested(sent, place.holder, place.key.pointing(lookup(sent, *place.holder), change.to))
         if text(lookup(sent, *place.source, "keySource")).lower() != "microsoft.keyvault":
             sent = nested(sent, (*place.source, "keySource"), "Microsoft.Keyvault")
         if change.slot == DISK:
             sent = nested(sent, (*place.source, _FLAG), change.follow)
-    return (Request("PUT", address_of(str(body["id"])), API_VERSION, sent),)
+    return (put(body, API_VERSION, sent),)
 
 
 _TRAITS = Traits(
@@ -95,7 +96,7 @@ _TRAITS = Traits(
     accepts=KeyRules(RSA_2048_TO_4096),
     picks_up_within=None,
     keep_old_for=timedelta(hours=24),
-    pace=ARM_PACE,
+    pace=WORK,
     actions=("Microsoft.Databricks/workspaces/read", "Microsoft.Databricks/workspaces/write"),
     proven=Proven.DOCUMENTED,
     sources=_SOURCES,
@@ -135,6 +136,7 @@ SERVICES = (
         traits=_TRAITS,
         read=_read,
         write=_write,
-        slots={DISK: _DISK_TRAITS},
+        slots={SERVICES_KEY: _TRAITS, DISK: _DISK_TRAITS, DBFS: _TRAITS},
+        main_slot=SERVICES_KEY,
     ),
 )

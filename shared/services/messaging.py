@@ -11,9 +11,10 @@ from typing import Any
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
-from shared.domain.resource import Change, Edit, Json, KeyUse, Request, address_of
+from shared.domain.resource import Change, Edit, Json, KeyUse, Request
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
-from shared.services.pointers import ARM_PACE, Split, forward
+from shared.services.pace import WORK
+from shared.services.pointers import Split, aimed, forward, patch
 
 API_VERSION = "2026-01-01"  # [SDK azure-mgmt-eventhub 12.0.0, azure-mgmt-servicebus 10.0.0]
 
@@ -56,14 +57,13 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     encryption = replaced(before if isinstance(before, dict) else {}, _LIST, entries)
     if not known:
         encryption = replaced(encryption, "keySource", _SOURCE)
-    return (Request("PATCH", address_of(str(body["id"])), API_VERSION, {"properties": {"encryption": encryption}}),)
+    return (patch(body, API_VERSION, {"properties": {"encryption": encryption}}),)
 
 
 def _pointing(entry: Any, change: Change | None) -> Any:
     if change is None:
         return entry
-    # Without a version: "" where there was one, for a member that is left out may count as unchanged.
-    entry = _KEY.pointing(entry, change.to, version="" if change.follow else None)
+    entry = _KEY.pointing(entry, aimed(change))
     if change.identity is None:
         return entry
     return replaced(entry, "identity", {"userAssignedIdentity": change.identity} if change.identity else None)
@@ -79,7 +79,7 @@ def _namespaces(type_: str) -> Service:
             accepts=KeyRules(RSA_2048_TO_4096),
             picks_up_within=timedelta(hours=1),
             keep_old_for=timedelta(hours=1),
-            pace=ARM_PACE,
+            pace=WORK,
             actions=(f"{type_}/read", f"{type_}/write"),
             proven=Proven.DOCUMENTED,
             sources=_SOURCES,
@@ -107,6 +107,7 @@ def _namespaces(type_: str) -> Service:
         ),
         read=_read,
         write=_write,
+        main_slot=slot(0),
     )
 
 

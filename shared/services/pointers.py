@@ -1,4 +1,4 @@
-"""How bodies point at keys: what services have in common, for their `read` and `write` to be made of."""
+"""How services point at their keys, and the requests that change it: what several of them share."""
 
 from __future__ import annotations
 
@@ -8,17 +8,39 @@ from msgspec import Struct
 
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import BadKeyUrl, KeyRef, key_ref, parse_key_url
-from shared.domain.resource import Change, Edit, Json
-from shared.domain.service import Rate
+from shared.domain.resource import Change, Edit, Json, Request, address_of
 
-# Resource Manager takes 10 writes and 25 reads a second, after bursts of 200 and 250 [learn
-# request-limits-and-throttling]. A change costs one write and two or three reads; a little is left to others.
-ARM_PACE = Rate(burst=9, per_second=9)
-ARM_LISTS = Rate(burst=20, per_second=20)
+_EVERY = "*"
 
 
-class NoWayBack(TypeError):
-    """A bug: a plan reverts what the service's traits say never goes back."""
+def version_of(identifier: str) -> str | None:
+    """Return the version that a key identifier names, or None."""
+    try:
+        return parse_key_url(identifier).version
+    except BadKeyUrl:
+        return None
+
+
+def vault_as_written(written: str, to: KeyRef) -> str:
+    """Return the vault's URI as the resource spells it (a trailing slash or not) when the vault stays the same."""
+    same = written.lower().rstrip("/").removesuffix(":443") == f"https://{to.key.host}"
+    return written if same else f"https://{to.key.host}"
+
+
+def name_as_written(written: str, to: KeyRef) -> str:
+    """Return the key's name as the resource spells it when the key stays the same."""
+    return written if written.lower() == to.key.name else to.key.name
+
+
+def identifier_as_written(written: str, to: KeyRef) -> str:
+    """Return the identifier of `to`, the key spelled as the resource spells it when it stays the same."""
+    stem = written.rstrip("/").rpartition("/")[0] if version_of(written) else written.rstrip("/")
+    try:
+        same = parse_key_url(stem).key == to.key
+    except BadKeyUrl:
+        same = False
+    stem = stem if same else to.key.url
+    return f"{stem}/{to.version}" if to.version else stem
 
 
 class Split(Struct, frozen=True):
@@ -32,47 +54,19 @@ class Split(Struct, frozen=True):
         """Return the key that the object names. Raises BadKeyUrl."""
         return key_ref(*(text(lookup(holder, one)) for one in (self.vault, self.name, self.version)))
 
-    def pointing(self, holder: Json, to: KeyRef, *, version: str | None = None) -> Json:
-        """Return the object with another key in it. What stays the same stays as it is spelled: a trailing slash, a
-        port, upper case, and no version in the form that it has. `version` is what to write in place of the key's own
-        ("": none).
+    def pointing(self, holder: Any, to: KeyRef) -> Json:
+        """Return the object with another key in it. What stays the same stays as it is spelled, and no version in the
+        form that it has; where there was one and shall be none, "" says so.
         """
-        vault, name = (text(lookup(holder, one)) for one in (self.vault, self.name))
-        same_vault = vault.lower().rstrip("/").removesuffix(":443") == f"https://{to.key.host}"
-        holder = replaced(holder, self.vault, vault if same_vault else f"https://{to.key.host}")
-        holder = replaced(holder, self.name, name if name.lower() == to.key.name else to.key.name)
-        version = to.version or "" if version is None else version
-        return replaced(holder, self.version, version) if version or text(lookup(holder, self.version)) else holder
+        known: Json = holder if isinstance(holder, dict) else {}
+        known = replaced(known, self.vault, vault_as_written(text(lookup(known, self.vault)), to))
+        known = replaced(known, self.name, name_as_written(text(lookup(known, self.name)), to))
+        left_out = not to.version and not text(lookup(known, self.version))
+        return known if left_out else replaced(known, self.version, to.version or "")
 
 
-def identifier(written: str, to: KeyRef) -> str:
-    """Return a key identifier to write in place of another one, whose spelling of the key stays if the key does."""
-    try:
-        before = parse_key_url(written)
-    except BadKeyUrl:
-        return to.url
-    if before == to:
-        return written
-    if before.key != to.key:
-        return to.url
-    stem = written.strip().rstrip("/")
-    stem = stem.rpartition("/")[0] if before.version else stem
-    return f"{stem}/{to.version}" if to.version else stem
-
-
-def version_of(written: str) -> str | None:
-    """Return the version in an identifier that only tells; None where there is none to be read."""
-    try:
-        return parse_key_url(written).version
-    except BadKeyUrl:
-        return None
-
-
-def nested(obj: Any, path: tuple[str, ...], value: Any) -> Json:
-    """Return a copy of an object with the value at a path, under the names that are there already."""
-    known: Json = obj if isinstance(obj, dict) else {}
-    first, *rest = path
-    return replaced(known, first, nested(lookup(known, first), tuple(rest), value) if rest else value)
+class NoWayBack(TypeError):
+    """A bug: a plan reverts what the service's traits say never goes back."""
 
 
 def forward(edits: tuple[Edit, ...]) -> tuple[Change, ...]:
@@ -81,3 +75,57 @@ def forward(edits: tuple[Edit, ...]) -> tuple[Change, ...]:
     if len(changes) != len(edits):
         raise NoWayBack
     return changes
+
+
+def aimed(change: Change) -> KeyRef:
+    """Return what to name where following means to name no version."""
+    return change.to.key.at(None) if change.follow else change.to
+
+
+def client_id_of(body: Json, identity: str) -> str:
+    """Return the client id of a user-assigned identity that is attached to the resource, or ""."""
+    attached = lookup(body, "identity", "userAssignedIdentities")
+    return text(lookup(attached, identity.strip().rstrip("/"), "clientId"))
+
+
+def patch(body: Json, api_version: str, changed: Json) -> Request:
+    """Return a PATCH of the resource."""
+    return Request("PATCH", address_of(str(body["id"])), api_version, changed)
+
+
+def put(body: Json, api_version: str, whole: Json, if_match: str = "") -> Request:
+    """Return a PUT of the whole resource."""
+    return Request("PUT", address_of(str(body["id"])), api_version, whole, if_match=if_match)
+
+
+def nothing_to_send(_body: Json, _edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    """Return no request: the `write` of a service whose traits refuse every verb."""
+    return ()
+
+
+def writable(body: Json, read_only: tuple[str, ...]) -> Json:
+    """Return a copy of the body without these dotted paths; "*" stands for every member of an object or a list."""
+    for path in read_only:
+        body = _without(body, path.split("."))
+    return body
+
+
+def _without(value: Any, path: list[str]) -> Any:
+    name, *rest = path
+    if isinstance(value, list):
+        return [_without(one, rest) for one in value] if name == _EVERY and rest else value
+    if not isinstance(value, dict):
+        return value
+    fits = (lambda _key: True) if name == _EVERY else (lambda key: key.lower() == name.lower())
+    if not rest:
+        return {key: one for key, one in value.items() if not fits(key)}
+    return {key: _without(one, rest) if fits(key) else one for key, one in value.items()}
+
+
+def nested(body: Json, path: tuple[str, ...], value: Any) -> Json:
+    """Return a copy of the body with one value replaced, the objects on the way copied or made."""
+    name, *rest = path
+    if not rest:
+        return replaced(body, name, value)
+    inner = lookup(body, name)
+    return replaced(body, name, nested(inner if isinstance(inner, dict) else {}, tuple(rest), value))

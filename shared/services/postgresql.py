@@ -9,9 +9,10 @@ from datetime import timedelta
 from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
-from shared.domain.resource import Edit, Json, KeyUse, Request, address_of
+from shared.domain.resource import Edit, Json, KeyUse, Request
 from shared.domain.service import Can, Follow, Proven, Service, Settled, Traits, Verb
-from shared.services.pointers import ARM_PACE, forward, identifier
+from shared.services.pace import WORK
+from shared.services.pointers import aimed, forward, identifier_as_written, patch
 
 API_VERSION = "2026-10-01"  # [SDK azure-mgmt-postgresqlflexibleservers 3.0.0]
 
@@ -49,11 +50,10 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     data = without(before if isinstance(before, dict) else {}, *_READ_ONLY)
     for change in forward(edits):
         key, identity, _ = _MEMBERS[change.slot]
-        to = change.to.key.at(None if change.follow else change.to.version)
-        data = replaced(data, key, identifier(text(lookup(data, key)), to))
+        data = replaced(data, key, identifier_as_written(text(lookup(data, key)), aimed(change)))
         if change.identity:
             data = replaced(data, identity, change.identity)
-    return (Request("PATCH", address_of(str(body["id"])), API_VERSION, {"properties": {"dataEncryption": data}}),)
+    return (patch(body, API_VERSION, {"properties": {"dataEncryption": data}}),)
 
 
 def _settled(body: Json) -> Settled:
@@ -73,7 +73,7 @@ SERVICES = (
             accepts=KeyRules(RSA_2048_TO_4096),
             picks_up_within=timedelta(hours=2),
             keep_old_for=timedelta(hours=2),
-            pace=ARM_PACE,
+            pace=WORK,
             actions=(
                 "Microsoft.DBforPostgreSQL/flexibleServers/read",
                 "Microsoft.DBforPostgreSQL/flexibleServers/write",

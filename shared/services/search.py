@@ -16,7 +16,8 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Audience, Edit, Json, KeyUse, Request, address_of
 from shared.domain.service import Can, ChildList, Follow, May, Proven, Service, Traits, Verb
-from shared.services.pointers import ARM_LISTS, ARM_PACE, Split, forward, nested
+from shared.services.pace import LISTS, WORK
+from shared.services.pointers import Split, aimed, forward, nested, nothing_to_send
 
 ARM_VERSION = "2025-05-01"  # [SDK azure-mgmt-search 9.2.0]
 DATA_VERSION = "2026-04-01"  # [SDK azure-search-documents 12.0.0]
@@ -41,10 +42,6 @@ def _read_nothing(_body: Json) -> tuple[KeyUse, ...]:
     return ()
 
 
-def _write_nothing(_body: Json, _edits: tuple[Edit, ...]) -> tuple[Request, ...]:
-    return ()
-
-
 def _read(body: Json) -> tuple[KeyUse, ...]:
     key = lookup(body, SLOT)
     if not isinstance(key, dict) or not key:
@@ -55,8 +52,7 @@ def _read(body: Json) -> tuple[KeyUse, ...]:
 
 def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     (change,) = forward(edits)
-    before = lookup(body, SLOT)
-    key = _KEY.pointing(before if isinstance(before, dict) else {}, change.to, version="" if change.follow else None)
+    key = _KEY.pointing(lookup(body, SLOT), aimed(change))
     if change.identity is not None:
         chosen = {"@odata.type": _IDENTITY, "userAssignedIdentity": change.identity} if change.identity else None
         key = replaced(key, "identity", chosen)
@@ -114,7 +110,7 @@ SEARCH_SERVICES = Service(
         accepts=KeyRules(RSA_2048_TO_4096),
         picks_up_within=None,
         keep_old_for=timedelta(hours=1),
-        pace=ARM_PACE,
+        pace=WORK,
         actions=("Microsoft.Search/searchServices/read",),
         proven=Proven.DOCUMENTED,
         sources=("SDK azure-mgmt-search 9.2.0 (encryptionWithCmk holds no key)", *_SOURCES),
@@ -131,8 +127,8 @@ SEARCH_SERVICES = Service(
         ),
     ),
     read=_read_nothing,
-    write=_write_nothing,
-    children=tuple(ChildList(f"{_TYPE}/{one}", one, ARM_LISTS, Audience.SEARCH) for one in COLLECTIONS),
+    write=nothing_to_send,
+    children=tuple(ChildList(f"{_TYPE}/{one}", one, LISTS, Audience.SEARCH) for one in COLLECTIONS),
 )
 
 
@@ -146,7 +142,7 @@ def _objects(collection: str) -> Service:
             accepts=KeyRules(RSA_2048_TO_4096),
             picks_up_within=timedelta(hours=1),  # how long a key is kept in its cache
             keep_old_for=timedelta(hours=1),
-            pace=ARM_PACE,  # the data plane publishes none
+            pace=WORK,  # the data plane publishes none
             actions=(f"{_TYPE}/{collection}/read", f"{_TYPE}/{collection}/write"),
             proven=Proven.DOCUMENTED,
             sources=_SOURCES,

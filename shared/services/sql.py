@@ -14,7 +14,8 @@ from shared.domain.keys import KeyRef, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Change, Edit, Json, KeyUse, Request, Revert, address_of
 from shared.domain.service import Can, ChildList, Follow, May, Proven, Service, Traits, Verb
-from shared.services.pointers import ARM_LISTS, ARM_PACE, identifier
+from shared.services.pace import LISTS, WORK
+from shared.services.pointers import identifier_as_written, nothing_to_send, put
 
 API_VERSION = "2025-01-01"  # [SDK azure-mgmt-sql 4.0.0]
 SLOT = "protector"
@@ -37,10 +38,6 @@ def _read_nothing(_body: Json) -> tuple[KeyUse, ...]:
     return ()
 
 
-def _write_nothing(_body: Json, _edits: tuple[Edit, ...]) -> tuple[Request, ...]:
-    return ()
-
-
 def _read(body: Json) -> tuple[KeyUse, ...]:
     properties = lookup(body, "properties")
     if text(lookup(properties, "serverKeyType")).lower() != _BY_VAULT.lower():
@@ -60,7 +57,7 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     if isinstance(edit, Revert):
         properties = replaced(without(properties, "autoRotationEnabled"), "serverKeyName", _BY_SERVICE)
         return (_put(body, replaced(properties, "serverKeyType", _BY_SERVICE)),)
-    uri = identifier(text(lookup(before, "uri")), _versioned(edit, before))
+    uri = identifier_as_written(text(lookup(before, "uri")), _versioned(edit, before))
     name = _server_key(uri)
     key = {"properties": {"serverKeyType": _BY_VAULT, "uri": uri}}
     properties = replaced(properties, "serverKeyType", _BY_VAULT)
@@ -72,8 +69,7 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
 
 
 def _put(body: Json, properties: Json) -> Request:
-    sent = replaced(without(body, *_READ_ONLY), "properties", properties)
-    return Request("PUT", address_of(str(body["id"])), API_VERSION, sent)
+    return put(body, API_VERSION, replaced(without(body, *_READ_ONLY), "properties", properties))
 
 
 def _versioned(change: Change, before: Json) -> KeyRef:
@@ -98,7 +94,7 @@ def _traits(server: str) -> Traits:
         accepts=KeyRules(_RSA),
         picks_up_within=timedelta(hours=24),
         keep_old_for=timedelta(hours=24),
-        pace=ARM_PACE,
+        pace=WORK,
         actions=(
             f"{server}/encryptionProtector/read",
             f"{server}/encryptionProtector/write",
@@ -133,6 +129,7 @@ def _server(type_: str) -> tuple[Service, Service]:
         read=_read,
         write=_write,
         in_graph=False,
+        main_slot=SLOT,
     )
     server = Service(
         type=type_,
@@ -143,7 +140,7 @@ def _server(type_: str) -> tuple[Service, Service]:
             accepts=KeyRules(_RSA),
             picks_up_within=None,
             keep_old_for=timedelta(hours=24),
-            pace=ARM_PACE,
+            pace=WORK,
             actions=(f"{type_}/read",),
             proven=Proven.DOCUMENTED,
             sources=_SOURCES,
@@ -151,8 +148,8 @@ def _server(type_: str) -> tuple[Service, Service]:
             notes=("The key is at the server's encryption protector.",),
         ),
         read=_read_nothing,
-        write=_write_nothing,
-        children=(ChildList(protector.type, "encryptionProtector", ARM_LISTS),),
+        write=nothing_to_send,
+        children=(ChildList(protector.type, "encryptionProtector", LISTS),),
     )
     return server, protector
 

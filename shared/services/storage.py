@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.domain.jsonpath import lookup, replaced, text, without
-from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRef, KeyRules, key_ref, parse_key_url
-from shared.domain.resource import Edit, Json, KeyUse, Request, Revert, address_of
+from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref, parse_key_url
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, ChildList, Follow, Proven, Rate, Service, Traits, Verb
+from shared.services.pointers import identifier_as_written, name_as_written, patch, vault_as_written, version_of
 
 API_VERSION = "2026-09-01"  # [SDK azure-mgmt-storage 25.3.0]
 SLOT = "encryption"
@@ -26,13 +27,6 @@ _SOURCES = (
 )
 
 
-def _version_of(identifier: str) -> str | None:
-    try:
-        return parse_key_url(identifier).version
-    except BadKeyUrl:
-        return None
-
-
 def _read_account(body: Json) -> tuple[KeyUse, ...]:
     encryption = lookup(body, "properties", "encryption")
     if text(lookup(encryption, "keySource")).lower() != "microsoft.keyvault":
@@ -43,7 +37,7 @@ def _read_account(body: Json) -> tuple[KeyUse, ...]:
         text(lookup(properties, "keyname")),
         text(lookup(properties, "keyversion")),
     )
-    in_effect = _version_of(text(lookup(properties, "currentVersionedKeyIdentifier")))
+    in_effect = version_of(text(lookup(properties, "currentVersionedKeyIdentifier")))
     foreign = bool(text(lookup(encryption, "identity", "federatedIdentityClientId")))
     return (KeyUse(SLOT, configured, configured.version is None, in_effect, foreign),)
 
@@ -54,11 +48,12 @@ def _write_account(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     encryption = lookup(body, "properties", "encryption") or {}
     if isinstance(change, Revert):
         reverted = {"keySource": "Microsoft.Storage", "services": _services(encryption)}
-        return (_patch(body, {"properties": {"encryption": reverted}}),)
+        return (patch(body, API_VERSION, {"properties": {"encryption": reverted}}),)
     properties = without(lookup(encryption, "keyvaultproperties") or {}, *_READ_ONLY)
-    key = change.to.key
-    properties = replaced(properties, "keyvaulturi", _same_vault_as_written(properties, change.to))
-    properties = replaced(properties, "keyname", _same_name_as_written(properties, key.name))
+    properties = replaced(
+        properties, "keyvaulturi", vault_as_written(text(lookup(properties, "keyvaulturi")), change.to)
+    )
+    properties = replaced(properties, "keyname", name_as_written(text(lookup(properties, "keyname")), change.to))
     # Leaving a pinned version asks for "" in so many words [docs storage CMK configure].
     properties = replaced(properties, "keyversion", "" if change.follow else change.to.version or "")
     encryption = replaced(encryption, "keyvaultproperties", properties)
@@ -70,7 +65,7 @@ def _write_account(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     if change.identity is not None:
         chosen = lookup(encryption, "identity") or {}
         encryption["identity"] = replaced(chosen, "userAssignedIdentity", change.identity) if change.identity else {}
-    return (_patch(body, sent),)
+    return (patch(body, API_VERSION, sent),)
 
 
 def _services(encryption: Json) -> Json:
@@ -83,24 +78,12 @@ def _services(encryption: Json) -> Json:
     return {name: without(one, "lastEnabledTime") if isinstance(one, dict) else one for name, one in services.items()}
 
 
-def _same_vault_as_written(properties: Json, to: KeyRef) -> str:
-    """Keep the vault URI as the resource spells it (a trailing slash or not) when the vault stays the same."""
-    written = text(lookup(properties, "keyvaulturi"))
-    same = written.lower().rstrip("/").removesuffix(":443") == f"https://{to.key.host}"
-    return written if same else f"https://{to.key.host}"
-
-
-def _same_name_as_written(properties: Json, name: str) -> str:
-    written = text(lookup(properties, "keyname"))
-    return written if written.lower() == name else name
-
-
 def _read_scope(body: Json) -> tuple[KeyUse, ...]:
     properties = lookup(body, "properties")
     if text(lookup(properties, "source")).lower() != "microsoft.keyvault":
         return ()
     configured = parse_key_url(text(lookup(properties, "keyVaultProperties", "keyUri")))
-    in_effect = _version_of(text(lookup(properties, "keyVaultProperties", "currentVersionedKeyIdentifier")))
+    in_effect = version_of(text(lookup(properties, "keyVaultProperties", "currentVersionedKeyIdentifier")))
     return (KeyUse(SLOT, configured, configured.version is None, in_effect),)
 
 
@@ -108,20 +91,13 @@ def _write_scope(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     (change,) = edits
     properties = lookup(body, "properties")
     if isinstance(change, Revert):
-        return (_patch(body, {"properties": {"source": "Microsoft.Storage"}}),)
+        return (patch(body, API_VERSION, {"properties": {"source": "Microsoft.Storage"}}),)
     key = without(lookup(properties, "keyVaultProperties") or {}, *_READ_ONLY)
-    written = text(lookup(key, "keyUri"))
-    stem = written.rstrip("/").rpartition("/")[0] if _version_of(written) else written.rstrip("/")
-    if not stem or parse_key_url(stem).key != change.to.key:
-        stem = change.to.key.url
-    key = replaced(key, "keyUri", stem if change.follow else f"{stem}/{change.to.version}")
+    to = change.to.key.at(None) if change.follow else change.to
+    key = replaced(key, "keyUri", identifier_as_written(text(lookup(key, "keyUri")), to))
     source = text(lookup(properties, "source"))
     source = source if source.lower() == "microsoft.keyvault" else "Microsoft.KeyVault"
-    return (_patch(body, {"properties": {"source": source, "keyVaultProperties": key}}),)
-
-
-def _patch(body: Json, changed: Json) -> Request:
-    return Request("PATCH", address_of(str(body["id"])), API_VERSION, changed)
+    return (patch(body, API_VERSION, {"properties": {"source": source, "keyVaultProperties": key}}),)
 
 
 def _traits(proven: Proven, *actions: str) -> Traits:
@@ -149,6 +125,7 @@ ENCRYPTION_SCOPES = Service(
     ),
     read=_read_scope,
     write=_write_scope,
+    main_slot=SLOT,
     in_graph=False,
 )
 
@@ -160,6 +137,7 @@ STORAGE_ACCOUNTS = Service(
     ),
     read=_read_account,
     write=_write_account,
+    main_slot=SLOT,
     children=(ChildList(ENCRYPTION_SCOPES.type, "encryptionScopes", _LISTS),),
 )
 

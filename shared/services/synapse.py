@@ -7,11 +7,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.domain.jsonpath import lookup, text
-from shared.domain.keys import KeyRules, parse_key_url
+from shared.domain.keys import KeyId, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Edit, Json, KeyUse, Request, address_of
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
-from shared.services.pointers import ARM_PACE, forward, identifier
+from shared.services.pace import WORK
+from shared.services.pointers import forward, identifier_as_written
 
 API_VERSION = "2021-03-01"  # [SDK azure-mgmt-synapse 2.0.0]
 SLOT = "cmk"
@@ -39,11 +40,23 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     # The workspace's key is the one of its keys that is active; making another one active switches.
     (change,) = forward(edits)
     workspace = address_of(str(body["id"]))
-    url = identifier(text(lookup(body, *_KEY, "keyVaultUrl")), change.to.key.at(None))
-    taken = text(lookup(body, *_KEY, "name")).lower() == change.to.key.name
-    name = f"{change.to.key.host.partition('.')[0]}-{change.to.key.name}" if taken else change.to.key.name
+    url = identifier_as_written(text(lookup(body, *_KEY, "keyVaultUrl")), change.to.key.at(None))
     sent = {"properties": {"isActiveCMK": True, "keyVaultUrl": url}}
-    return (Request("PUT", Address(f"{_TYPE}/keys", f"{workspace.url}/keys/{name}"), API_VERSION, sent),)
+    return (
+        Request(
+            "PUT", Address(f"{_TYPE}/keys", f"{workspace.url}/keys/{_name(body, change.to.key)}"), API_VERSION, sent
+        ),
+    )
+
+
+def _name(body: Json, key: KeyId) -> str:
+    """Return the name for a key among the workspace's: its own in the vault, unless the active key is another one of
+    that name.
+    """
+    active = text(lookup(body, *_KEY, "name"))
+    if parse_key_url(text(lookup(body, *_KEY, "keyVaultUrl"))).key == key:
+        return active
+    return f"{key.host.partition('.')[0]}-{key.name}" if active.lower() == key.name else key.name
 
 
 SERVICES = (
@@ -56,7 +69,7 @@ SERVICES = (
             accepts=KeyRules(_RSA),
             picks_up_within=None,
             keep_old_for=timedelta(hours=24),
-            pace=ARM_PACE,
+            pace=WORK,
             actions=(f"{_TYPE}/read", f"{_TYPE}/keys/read", f"{_TYPE}/keys/write"),
             proven=Proven.DOCUMENTED,
             sources=_SOURCES,

@@ -12,7 +12,7 @@ from shared.domain.evidence import changed_fields
 from shared.domain.plan import Facts, SetKeys
 from shared.domain.reasons import Reason
 from shared.domain.report import Write
-from shared.domain.resource import Address, Change, KeyUse, Request
+from shared.domain.resource import Address, Edit, KeyUse, Request
 from shared.domain.work import Going
 from shared.errors import NotThere, Refusal, TryLater
 from shared.usecases.context import Context
@@ -28,11 +28,17 @@ class Progressed(Struct):
     """What has happened so far in one handling of an item."""
 
     uses: tuple[KeyUse, ...] = ()
-    planned: tuple[Change, ...] = ()
+    planned: tuple[Edit, ...] = ()
     wrote: tuple[Write, ...] = ()
     as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
+    afterwards: str = ""  # what a move of this resource leaves to people
+
+    @property
+    def to_do(self) -> str:
+        """Return what people have to do now that the resource was moved; "" if it was not."""
+        return self.afterwards if self.wrote or self.left_off else ""
 
 
 async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
@@ -90,7 +96,9 @@ def _note_sent(
     before = {use.slot: use.configured for use in facts.uses}
     last = requests[-1]  # the one that makes the change; those before it prepare it
     was, sent = changed_fields(facts.body if last.address.folded == facts.address.folded else {}, last.body or {})
-    progress.wrote += tuple(Write(at, one.slot, before[one.slot], one.to, accepted, was, sent) for one in step.changes)
+    progress.wrote += tuple(
+        Write(at, one.slot, before.get(one.slot), one.to, accepted, was, sent) for one in step.changes
+    )
 
 
 @asynccontextmanager

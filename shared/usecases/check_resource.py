@@ -28,7 +28,7 @@ from shared.domain.work import CheckResource
 from shared.errors import AppError, Refusal
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
-from shared.usecases.observe import Seen, fresh_enough, gather, see
+from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
 from shared.usecases.operations import end_of
 from shared.usecases.pacing import SHORT, bucket_of
 from shared.usecases.placing import rule_for
@@ -48,7 +48,8 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     async with context.recent.turn(item.address):
         progress = Progressed(going=item.going)
         outcome = await _outcome(context, item, seen, progress)
-        report = Report(context.ports.clock.now(), item, outcome, item.address, progress.planned, progress.wrote)
+        now = context.ports.clock.now()
+        report = Report(now, item, outcome, item.address, progress.planned, progress.wrote, progress.to_do)
         if isinstance(outcome, Waiting):
             await _come_back(context, item, outcome, progress)
         await context.ports.journal.append(report)
@@ -59,7 +60,8 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
     service = context.service(item.address.type)
     if service is None:
         return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    if item.going is None and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
+    wanted = item.going is not None or item.wish is not None
+    if not wanted and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
         return Answered()
     if await _still_switched_off(context, item):
         return _ended((_switched_off(context, item),), progress)
@@ -75,7 +77,7 @@ async def _come_back(context: Context, item: CheckResource, outcome: Waiting, pr
     Who was throttled takes a slot again; the rest come back at their own time.
     """
     now, wait = context.ports.clock.now(), outcome.wait
-    if item.waited is None and context.recent.is_queued(item.address, wait.reason, now):
+    if item.waited is None and item.wish is None and context.recent.is_queued(item.address, wait.reason, now):
         return
     off = wait.reason is Reason.WRITES_OFF
     successor = replace(
@@ -173,10 +175,13 @@ async def _converge(
             context.recent.forget(item.address)
             return Gone()
         rule = await rule_for(context, item.address, seen.body)
-        if rule is not None and rule.rotation is Mode.IGNORE:
+        if rule is not None and rule.rotation is Mode.IGNORE and item.wish is None:
             return LeftAlone(rule.name)
-        facts = await gather(context, service, item.address, seen, rule=rule, waited=item.waited, keys_as_of=keys_as_of)
+        facts = await gather(
+            context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=keys_as_of
+        )
         progress.uses, progress.as_of = facts.uses, _as_of(facts, seen.at)
+        progress.afterwards = service.traits_of(seen.body).afterwards
         steps = await _plan(context, facts)
         if not (steps and isinstance(steps[0], SetKeys)):
             return _finish(context, item, facts, steps, progress.as_of, progress)
@@ -262,5 +267,5 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
         return None
     rule = await rule_for(context, item.address, seen.body)
     now = fresh_enough(context)
-    facts = await gather(context, service, item.address, seen, rule=rule, waited=item.waited, keys_as_of=now)
+    facts = await gather(context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=now)
     return await _plan(context, facts)

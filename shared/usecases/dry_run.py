@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
-
 from shared.domain.resource import Address, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import CheckResource, Expansion
@@ -26,7 +24,7 @@ async def plan_for(context: Context, item: Expansion) -> dict[str, Any]:
     """Return the plan of each resource concerned, at most MOST of them, and whether there are more. Raises AppError."""
     scope = await scope_for(context, item)
     if not isinstance(scope, Scope):
-        return {"resources": [], "truncated": False, "blocked": msgspec.to_builtins(scope.blocked)}
+        return {"resources": [], "truncated": False, "blocked": scope.blocked}
     found: list[Address] = []
     truncated = False
     async for address in _concerned(context, scope):
@@ -46,7 +44,7 @@ async def _plan(context: Context, item: Expansion, address: Address) -> dict[str
         steps = await preview(context, CheckResource(address, item.cause, now, now))
     except AppError as error:
         return {"id": address.url, "error": error.reason.value, "detail": error.detail}
-    return {"id": address.url, "exists": steps is not None, "steps": [msgspec.to_builtins(one) for one in steps or ()]}
+    return {"id": address.url, "exists": steps is not None, "steps": steps or ()}
 
 
 async def _concerned(context: Context, scope: Scope) -> AsyncIterator[Address | None]:

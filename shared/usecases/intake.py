@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from shared.domain.events import BadEvent, Ignored, Reader, parse_events, types_of, work_for
+from shared.domain.events import LONGEST_BODY, BadEvent, Ignored, Reader, parse_events, types_of, work_for
+from shared.domain.plain import one_line
 from shared.domain.reasons import Reason
 from shared.domain.work import CheckKey, Source, WorkItem
-from shared.errors import Refusal
+from shared.errors import Refusal, TooLarge
 from shared.ports import correlation
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
 
 SETTLE = timedelta(seconds=2)
+TOLD_OF = 3  # events of one delivery that get a line each; more of them are counted
 _LOG = logging.getLogger("cmk")
 
 
@@ -60,14 +62,25 @@ async def take_delivery(context: Context, body: str, new_id: Callable[[], str]) 
     except BadEvent as error:
         _LOG.warning("an event was refused: %s", error)
         return
+    if len(taken) > TOLD_OF:
+        _LOG.info("%d events: %s", len(taken), ", ".join(f"{count} {what}" for what, count in _counted(taken)))
+        return
     for one in taken:
         _tell(one.result)
+
+
+def _counted(taken: tuple[Taken, ...]) -> list[tuple[str, int]]:
+    """Return what the events led to, most frequent first. Nothing in it comes from an event."""
+    results = (one.result for one in taken)
+    return Counter(
+        one.why.value if isinstance(one, Ignored) else f"put {type(one).__name__}" for one in results
+    ).most_common()
 
 
 def _tell(result: WorkItem | Ignored) -> None:
     token = correlation.set(result.event_id if isinstance(result, Ignored) else result.cause.id)
     if isinstance(result, Ignored):
-        _LOG.info("%s asks for nothing: %s", result.event_type, result.why.value)
+        _LOG.info("%s asks for nothing: %s", one_line(result.event_type), result.why.value)
     else:
         _LOG.info("%s put %s", result.cause.event_type, type(result).__name__)
     correlation.reset(token)
@@ -77,6 +90,8 @@ async def replay(
     context: Context, body: bytes, source: Source, new_id: Callable[[], str], *, dry_run: bool
 ) -> list[dict[str, Any]]:
     """Do exactly what the triggers do with a recorded body, and say what each event led to. Raises Refusal."""
+    if len(body) > LONGEST_BODY:
+        raise TooLarge(Reason.BAD_REQUEST, f"a body of {len(body)} bytes; {LONGEST_BODY} are allowed")
     try:
         taken = await take_events(context, body.decode(), source=source, new_id=new_id, dry_run=dry_run)
     except (BadEvent, UnicodeDecodeError) as error:
@@ -87,4 +102,4 @@ async def replay(
 def _told(result: WorkItem | Ignored) -> dict[str, Any]:
     if isinstance(result, Ignored):
         return {"result": "ignored", "eventId": result.event_id, "why": result.why.value}
-    return {"result": "put", "eventId": result.cause.event_id, "item": msgspec.to_builtins(result)}
+    return {"result": "put", "eventId": result.cause.event_id, "item": result}

@@ -12,6 +12,7 @@ from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Reason, Waited
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
+from shared.domain.wish import Wish
 from shared.errors import NotThere, Refusal
 from shared.usecases.context import FRESH, Context
 
@@ -30,15 +31,16 @@ async def see(context: Context, service: Service, address: Address) -> Seen | No
     return None if body is None else Seen(body, at)
 
 
+class Wanted(Struct, frozen=True):
+    """What is wanted of a resource: by its rule, by a caller, and what the work has been waiting for."""
+
+    rule: Rule | None
+    wish: Wish | None = None
+    waited: Waited | None = None
+
+
 async def gather(
-    context: Context,
-    service: Service,
-    address: Address,
-    seen: Seen,
-    *,
-    rule: Rule | None,
-    waited: Waited | None,
-    keys_as_of: datetime,
+    context: Context, service: Service, address: Address, seen: Seen, wanted: Wanted, *, keys_as_of: datetime
 ) -> Facts:
     """Return the facts about a resource that was just read, its keys' histories no older than `keys_as_of`.
 
@@ -48,11 +50,12 @@ async def gather(
     context.recent.note_uses(address, uses)
     now = context.ports.clock.now()
     keys: dict[KeyId, KeyHistory | Blocked] = {}
-    for key in dict.fromkeys(use.configured.key for use in uses if not use.tenant_is_foreign):
+    wished = [wanted.wish.key.key] if wanted.wish is not None and wanted.wish.key is not None else []
+    for key in dict.fromkeys([*wished, *(use.configured.key for use in uses if not use.tenant_is_foreign)]):
         mine = tuple(use for use in uses if use.configured.key == key)
         keys[key] = await _history(context, service.traits_of(seen.body).accepts, key, mine, keys_as_of, now)
     # One moment for choosing what to read and for planning: a version that expires in between must not surprise.
-    return Facts(service, address, seen.body, uses, keys, now, rule, waited, context.own)
+    return Facts(service, address, seen.body, uses, keys, now, wanted.rule, wanted.waited, context.own, wanted.wish)
 
 
 def read_uses(service: Service, body: Json) -> tuple[KeyUse, ...]:
@@ -81,8 +84,8 @@ async def _history(
         if any(version and history.find(version) is None for version in named):
             # The resource knows a version that our copy does not: ours is behind, whatever its age.
             history = await ports.keys.history(key, not_older_than=ports.clock.now())
-        for use in uses:
-            history = await with_materials(context, history, accepts, now, follows=use.follows)
+        for follows in {use.follows for use in uses} or (False, True):
+            history = await with_materials(context, history, accepts, now, follows=follows)
     except NotThere:
         return Blocked(Reason.KEY_NOT_FOUND, detail=key.url)
     except Refusal as refusal:

@@ -9,14 +9,20 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
+from shared.domain.plain import one_line
+from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, address_of
+from shared.domain.wish import Wish
 from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, RotateKey, Sweep, WorkItem
-from shared.errors import Refusal
+from shared.errors import Refusal, TooLarge
 from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
 from shared.usecases.dry_run import plan_for
 from shared.usecases.rotate import would_rotate
+
+LONGEST_WISH = 64 * 1024
+LONGEST_SLOT = 100
 
 
 class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -37,12 +43,40 @@ class RotateWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-def read_wish(body: bytes, form: type[ConvergeWish | RotateWish]) -> Any:
+class UseKeyWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST use-key: the key that a resource shall use, whether it shall follow it, or both.
+
+    `identity`: the id of the user-assigned identity that shall reach the key, or "system"; absent: the one that does.
+    """
+
+    resource: str
+    key: str = ""
+    version: Version = Version.KEEP
+    slot: str = ""
+    identity: str = ""
+    dry_run: bool = False
+
+
+class RevertWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST revert: back to the platform's key. `confirm` repeats the resource's name."""
+
+    resource: str
+    confirm: str = ""
+    slot: str = ""
+    dry_run: bool = False
+
+
+Form = ConvergeWish | RotateWish | UseKeyWish | RevertWish
+
+
+def read_wish(body: bytes, form: type[Form]) -> Any:
     """Read a request's body. Raises Refusal (BAD_REQUEST) that names the field."""
+    if len(body) > LONGEST_WISH:
+        raise TooLarge(Reason.BAD_REQUEST, f"a body of {len(body)} bytes; {LONGEST_WISH} are allowed")
     try:
         return msgspec.json.decode(body or b"{}", type=form)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+        raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
 def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
@@ -69,37 +103,62 @@ def rotate_item(wish: RotateWish, cause: Cause, now: datetime) -> RotateKey:
     return RotateKey(_key(wish.key).key, cause, now, wish.if_latest_is.lower())
 
 
+def use_key_item(wish: UseKeyWish, cause: Cause, now: datetime) -> CheckResource:
+    """Return the work a wish for another key asks for. Raises Refusal (BAD_REQUEST)."""
+    if not wish.key and wish.version is Version.KEEP:
+        raise Refusal(Reason.BAD_REQUEST, "name a key, or say version: follow or pin")
+    identity = None
+    if wish.identity:
+        identity = "" if wish.identity == "system" else _resource(wish.identity).url
+    wanted = Wish(_key(wish.key) if wish.key else None, wish.version, slot=_slot(wish.slot), identity=identity)
+    return CheckResource(_resource(wish.resource), cause, now, now, wish=wanted)
+
+
+def revert_item(wish: RevertWish, cause: Cause, now: datetime) -> CheckResource:
+    """Return the work a wish to revert asks for. Raises Refusal (BAD_REQUEST) when it is not confirmed."""
+    address = _resource(wish.resource)
+    if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
+        raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
+    return CheckResource(address, cause, now, now, wish=Wish(revert=True, slot=_slot(wish.slot)))
+
+
+def _slot(text: str) -> str:
+    if len(text) > LONGEST_SLOT or not text.isprintable():
+        raise Refusal(Reason.BAD_REQUEST, "slot is no slot's name")
+    return text
+
+
 def _key(text: str) -> KeyRef:
     try:
         return parse_key_url(text)
     except BadKeyUrl as error:
-        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+        raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
 def _resource(text: str) -> Address:
     try:
         return address_of(text)
     except BadAddress as error:
-        raise Refusal(Reason.BAD_REQUEST, str(error)) from error
+        raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
 async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dict[str, Any]:
     """Put the item on the queue, or say what handling it would do. Raises AppError.
 
     The plan for a resource is its steps, that for a rotation whether a version would be made and why not, and that for
-    a key, a vault or everything the steps of each resource concerned.
+    a key, a vault or everything the steps of each resource concerned. Holds structs as they are: the door encodes them.
     """
-    told: dict[str, Any] = {"correlationId": item.cause.id, "item": msgspec.to_builtins(item), "dryRun": dry_run}
+    told: dict[str, Any] = {"correlationId": item.cause.id, "item": item, "dryRun": dry_run}
     if not dry_run:
         await context.ports.queue.put(item)
     elif isinstance(item, RotateKey):
         held = await would_rotate(context, item)
         told["makesVersion"] = held is None
-        told["steps"] = [] if held is None else [msgspec.to_builtins(held)]
+        told["steps"] = [] if held is None else [held]
     elif isinstance(item, CheckKey | CheckVault | Sweep):
         told |= await plan_for(context, item)
     elif isinstance(item, CheckResource):
         steps = await preview(context, item)
         told["exists"] = steps is not None
-        told["steps"] = [msgspec.to_builtins(step) for step in steps or ()]
+        told["steps"] = steps or ()
     return told

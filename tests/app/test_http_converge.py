@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ WISHES: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
     ({"all": True}, ALL),
 ]
 NAMES = ["key", "key's version", "vault", "vault's host", "vault's id", "resource", "in any case", "scope", "all"]
-DEEP = b'{"key":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+DEEP = b'{"key":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
 BAD = {
     "nothing": b"",
     "no object": b"[]",
@@ -55,7 +56,12 @@ BAD = {
     "no resource": b'{"resource": "/subscriptions/x"}',
     "a way out of a resource": b'{"resource": "/subscriptions/a/resourceGroups/../providers/M.S/s/n"}',
     "deep nesting": DEEP,
+}
+PARTS = ("queue", "resourceGraph", "vault")
+TOO_LARGE = {
+    "65 KiB": json.dumps({"key": "x" * 65 * 1024}).encode(),
     "3 MB": json.dumps({"key": "x" * 3_000_000}).encode(),
+    "deep nesting": b'{"key":' + b"[" * 500_000 + b"]" * 500_000 + b"}",
 }
 
 
@@ -105,6 +111,33 @@ def test_a_bad_body_is_answered_as_a_problem_and_puts_nothing(route: str) -> Non
         for name, body in BAD.items():
             assert (await app.post(route, body)).is_problem(400, "bad_request"), name
         assert app.queued() == 0
+
+    with_app(ESTATE, story)
+
+
+@pytest.mark.parametrize("route", ["converge", "rotate"])
+def test_a_body_above_the_limit_is_not_read_and_puts_nothing(route: str) -> None:
+    async def story(app: WholeApp) -> None:
+        for name, body in TOO_LARGE.items():
+            assert (await app.post(route, body)).is_problem(413, "bad_request"), name
+        assert app.queued() == 0
+
+    with_app(ESTATE, story)
+
+
+def test_answers_speak_one_spelling() -> None:
+    def names(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            return set(value).union(*(names(one) for one in value.values()))
+        return set().union(*(names(one) for one in value)) if isinstance(value, list) else set()
+
+    async def story(app: WholeApp) -> None:
+        wishes = [wish for wish, _ in WISHES]
+        told = [(await app.post("converge", {**wish, "dryRun": dry})).body for wish in wishes for dry in (True, False)]
+        told.append((await app.post("rotate", {"key": WISHES[0][0]["key"], "dryRun": True})).body)
+        told.append((await app.get("health")).body)
+        assert {"askedAt", "firstAt", "vaultId", "eventId", "dryRun", "correlationId", "lookedAt"} <= names(told)
+        assert [name for name in names(told) if "_" in name] == []
 
     with_app(ESTATE, story)
 
@@ -165,8 +198,56 @@ def test_a_healthy_app_says_so() -> None:
         assert (reply.status, reply.body["healthy"], reply.body["problems"]) == (200, True, [])
         assert (reply.body["writes"], reply.body["identity"], reply.body["journal"]) == ("on", True, {})
         assert "Microsoft.Storage/storageAccounts" in reply.body["services"]
+        assert {name: part["ok"] for name, part in reply.body["parts"].items()} == dict.fromkeys(PARTS, True)
 
     with_app(ESTATE, story)
+
+
+@pytest.mark.parametrize(
+    ("fault", "part", "reason"),
+    [
+        ({"match": {"host": ".queue.core.windows.net"}, "do": {"status": 503}}, "queue", "service_unavailable"),
+        ({"match": {"host": ".queue.core.windows.net"}, "do": {"status": 403}}, "queue", "no_rights"),
+        ({"match": {"kind": "graph"}, "do": {"status": 429, "retryAfter": 60}}, "resourceGraph", "throttled"),
+        ({"match": {"kind": "vault"}, "do": {"status": 403}}, "vault", "vault_forbidden"),
+        ({"match": {"kind": "vault"}, "do": {"latency": 60}}, "vault", "service_unavailable"),
+    ],
+)
+def test_a_part_that_does_not_answer_is_named_with_its_remedy(fault: dict[str, Any], part: str, reason: str) -> None:
+    async def story(app: WholeApp) -> None:
+        app.stage.faults.put([fault])
+        began = app.world.now()
+        reply = await app.get("health")
+        assert (reply.status, reply.body["healthy"]) == (503, False)
+        told = reply.body["parts"][part]
+        assert (told["ok"], told["reason"]) == (False, reason)
+        assert told["remedy"].endswith(".")
+        assert (app.world.now() - began).total_seconds() < 15
+
+    with_app(ESTATE, story, environ={"CMK_VAULTS": "kv-main.vault.azure.net"})
+
+
+def test_health_asked_a_thousand_times_looks_once_in_half_a_minute() -> None:
+    async def story(app: WholeApp) -> None:
+        await asyncio.gather(*(app.get("health") for _ in range(50)))
+        looks = len(app.tried)
+        for _ in range(50):
+            await app.get("health")
+        assert len(app.tried) == looks < 12
+        await app.pass_time(timedelta(seconds=31))
+        before = (await app.get("health")).body["lookedAt"]
+        assert len(app.tried) > looks
+        assert before == (await app.get("health")).body["lookedAt"]
+
+    with_app(ESTATE, story)
+
+
+def test_an_app_that_finds_no_vault_says_so() -> None:
+    async def story(app: WholeApp) -> None:
+        reply = await app.get("health")
+        assert (reply.status, reply.body["parts"]["vault"]["reason"]) == (503, "vault_not_known")
+
+    with_app({**estate(account("st1", key="")), "resources": [account("st1", key="")], "keys": {}}, story)
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,12 @@ UNREADABLE = {
     "no text": b"\xff\xfe\x00",
     "cut short": json.dumps([key_event()]).encode()[:-3],
     "deep nesting": b"[" * 100_000 + b"]" * 100_000,
+    "5001 events": json.dumps([{"id": "1"}] * 5001).encode(),
+}
+TOO_LARGE = {
     "3 MB": json.dumps([key_event(id_="x" * 3_000_000)]).encode(),
-    "5001 events": json.dumps([key_event()] * 5001).encode(),
+    "5001 whole events": json.dumps([key_event()] * 5001).encode(),
+    "a bomb": b"[" * 10_000_000,
 }
 
 
@@ -97,6 +101,15 @@ def test_what_cannot_be_read_is_refused_whole() -> None:
     async def story(app: WholeApp) -> None:
         for name, body in UNREADABLE.items():
             assert (await app.post("replay", body)).is_problem(400, "bad_request"), name
+            assert app.queued() == 0, name
+
+    with_app(estate(BEHIND), story)
+
+
+def test_a_body_above_the_limit_is_not_read_and_puts_nothing() -> None:
+    async def story(app: WholeApp) -> None:
+        for name, body in TOO_LARGE.items():
+            assert (await app.post("replay", body)).is_problem(413, "bad_request"), name
             assert app.queued() == 0, name
 
     with_app(estate(BEHIND), story)

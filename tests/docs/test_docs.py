@@ -98,9 +98,9 @@ def test_every_console_verb_is_in_the_table() -> None:
 
 def test_every_route_in_the_docs_is_one_of_the_app() -> None:
     sources = "".join(file.read_text("utf-8") for file in (ROOT / "functions").glob("*.py"))
-    routes = set(re.findall(r'route="(\w+)"', sources))
+    routes = set(re.findall(r'route="([\w-]+)"', sources))
     blocks = "".join(body for page in PAGES for body in fences(page, "sh"))
-    assert set(re.findall(r"/api/(\w+)", blocks)) == routes
+    assert set(re.findall(r"/api/([\w-]+)", blocks)) == routes
 
 
 @pytest.fixture

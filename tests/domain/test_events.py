@@ -200,6 +200,24 @@ def test_a_write_to_a_vault_or_a_grant_on_it_asks_to_look_at_the_vault(id_: str)
     assert found.vault_id == VAULT
 
 
+@pytest.mark.parametrize("more", ["\n/", "\u00a0/", "\r\n//", "\x1f/"])
+def test_a_topic_with_blanks_before_its_last_slash_names_no_vault(more: str) -> None:
+    for type_, why in (
+        (NEW_VERSION, Skip.TOPIC_MISMATCH),
+        ("Microsoft.KeyVault.VaultAccessPolicyChanged", Skip.NO_NAME),
+    ):
+        found = one(event_grid(type_, KEY_DATA, VAULT + more))
+        assert isinstance(found, Ignored)
+        assert found.why is why
+
+
+def test_a_number_that_nothing_can_hold_spoils_its_own_event_only() -> None:
+    body = json.dumps([event_grid(NEW_VERSION, {"EXP": "BIG"}), event_grid(NEW_VERSION, KEY_DATA)])
+    first, second = work(body.replace('"BIG"', "9" * 5000))
+    assert isinstance(first, Ignored)
+    assert isinstance(second, CheckKey)
+
+
 def test_a_dead_letter_is_read_like_the_event_it_holds() -> None:
     letter = {**event_grid(NEW_VERSION, KEY_DATA), "deadLetterReason": "MaxDeliveryAttemptsExceeded"}
     assert isinstance(one([letter]), CheckKey)

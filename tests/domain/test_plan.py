@@ -15,7 +15,7 @@ from shared.domain.plan import Facts, Own, SetKeys, certainty, plan
 from shared.domain.policy import Mode, Rule
 from shared.domain.reasons import Blocked, Reason, Wait, Waited
 from shared.domain.report import Certainty
-from shared.domain.resource import Address, KeyUse
+from shared.domain.resource import Address, Change, KeyUse
 from shared.services.registry import services
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -61,7 +61,7 @@ def only_reason(steps: tuple[Any, ...]) -> Reason:
 def test_a_pinned_resource_on_an_old_version_goes_to_the_newest_usable_one() -> None:
     (step,) = plan(facts(pinned(OLD)))
     assert isinstance(step, SetKeys)
-    assert [(change.to, change.follow) for change in step.changes] == [(KEY.at(NEW), False)]
+    assert step.changes == (Change("encryption", KEY.at(NEW), follow=False),)
 
 
 def test_a_pinned_resource_on_the_newest_version_needs_nothing_and_that_is_reported() -> None:
@@ -231,6 +231,7 @@ def test_whatever_the_situation_a_change_goes_up_to_a_usable_version_and_never_t
     for step in steps:
         if isinstance(step, SetKeys):
             (change,) = step.changes
+            assert isinstance(change, Change)
             before, after = keys.find(use.configured.version or ""), keys.find(change.to.version or "")
             assert not use.follows
             assert before is not None

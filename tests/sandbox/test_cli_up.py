@@ -1,3 +1,4 @@
+import http.client
 import json
 import os
 import signal
@@ -47,6 +48,10 @@ async def rotate(req: func.HttpRequest) -> func.HttpResponse:
     async with ManagedIdentityCredential() as own, KeyClient("https://kv-one.vault.azure.net", own) as keys:
         return func.HttpResponse((await keys.rotate_key("k")).properties.version)
 
+@app.route("die")
+async def die(req: func.HttpRequest) -> func.HttpResponse:
+    os.kill(os.getpid(), 9)
+
 @app.event_grid_trigger("event")
 @app.queue_output("out", "work", "AzureWebJobsStorage")
 async def key_events(event: str, out: func.Out[str]) -> None:
@@ -65,8 +70,9 @@ async def sweep(timer: func.TimerRequest) -> None:
 class Running:
     """`sandbox up --app` in a process of its own."""
 
-    def __init__(self, process: "subprocess.Popen[str]", ready: dict[str, Any]) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", ready: dict[str, Any], told: Path) -> None:
         self.process = process
+        self.told = told  # what it wrote to standard error
         self.ready = ready
         self.port = str(ready["port"])
 
@@ -104,11 +110,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     values = {"MINE": "yes", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
     (app / "local.settings.json").write_text(json.dumps({"Values": values}))
     command = _command(folder, "--port", "0", "--app", str(app), "--app-port", "0")
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+    told = folder / "told"
+    with (
+        told.open("w") as errors,
+        subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("READY "), (folder / "made" / "app.log").read_text()
-        yield Running(process, json.loads(line.removeprefix("READY ")))
+        yield Running(process, json.loads(line.removeprefix("READY ")), told)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
@@ -133,6 +143,24 @@ def test_the_app_lives_in_the_sandboxs_time_and_everything_goes_on_after_a_shift
     running.until_seen("timer")
     version = running.app("/api/rotate").decode()
     running.until_seen(version)
+
+
+def test_an_app_that_is_killed_runs_again_at_its_port_with_its_settings_and_events_and_queue_go_on(
+    running: Running,
+) -> None:
+    before = running.seen()
+    with pytest.raises((ConnectionError, http.client.HTTPException)):
+        running.app("/api/die")
+    new = {"topic": VAULT, "subject": "k", "type": "Microsoft.KeyVault.KeyNewVersionCreated"}
+    event = json.dumps({"emit": {**new, "data": {"Version": "while dead"}}})
+    assert main(["console", "--port", running.port, "events", event]) == 0
+    running.until_seen("while dead")
+    after = running.seen()
+    assert {name: after[name] for name in ("setting", "cwd")} == {name: before[name] for name in ("setting", "cwd")}
+    assert after["now"] > before["now"]
+    told = running.told.read_text()
+    assert "the app was killed by SIGKILL (death 1); it is started again in 1 s" in told
+    assert "the app runs again after" in told
 
 
 def test_env_prints_exports_for_a_shell(running: Running, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,8 +63,8 @@ def test_an_environment_that_cannot_be_made_is_explained(monkeypatch: pytest.Mon
     with pytest.raises(NoEnvironmentError, match=r"no Python .*\n.*needs one of Python .*azure-cli=="):
         environments.environment("az", "az")
 
-    def failing(python: str, folder: Path, client: str) -> str:
-        return f"{Path(python).name} cannot install {client} in {folder.name}"
+    def failing(python: str, folder: Path, listed: Path) -> str:
+        return f"{Path(python).name} cannot install {listed.stem} in {folder.name}"
 
     monkeypatch.setattr(environments, "_pythons", lambda: iter([("3.11", sys.executable)]))
     monkeypatch.setattr(environments, "_install", failing)

@@ -10,7 +10,7 @@ from sandbox.arm.keyed import uses
 from sandbox.faults import Faults
 from shared.domain.reasons import Reason
 from shared.domain.report import Report, Stopped, Waiting
-from tests.services.azure import differences
+from tests.services.applying import differences
 from tests.support.azure import ENCRYPTION_USER, TENANT, Azure, group, principal_of, vault
 
 URI = "https://kv-main.vault.azure.net"

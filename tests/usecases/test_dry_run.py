@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from shared.domain.work import Cause, Source
 from shared.usecases.wishes import ConvergeWish, RotateWish, converge_item, put_or_plan, rotate_item
 from tests.support.azure import MID, Azure, account, estate, on_azure, scope, vault
@@ -16,7 +18,9 @@ ESTATE = estate(
 
 async def planned(azure: Azure, wish: ConvergeWish) -> dict[str, Any]:
     item = converge_item(wish, Cause("c", Source.HTTP), azure.time.now())
-    return await put_or_plan(azure.app.context, item, dry_run=True)
+    answer = await put_or_plan(azure.app.context, item, dry_run=True)
+    told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(answer))
+    return told
 
 
 def test_a_dry_run_for_a_key_names_each_of_its_users_and_what_each_would_get() -> None:

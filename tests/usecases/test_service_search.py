@@ -14,7 +14,7 @@ from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, LeftAlone
-from tests.services.azure import differences
+from tests.services.applying import differences
 from tests.support.azure import MID, OLD, Azure, estate, on_azure
 from tests.support.moving import URI, allowed, asked, end_of, in_effect, resource, why
 
@@ -71,7 +71,8 @@ def test_a_rotation_moves_every_kind_of_object_and_leaves_the_rest_as_it_was(tmp
             assert found.keys() == moved
             assert found.get("/encryptionKey/keyVaultKeyVersion", MID) == MID
         assert set(in_effect(azure, INDEX).values()) == {MID}
-        (*_, last) = await azure.check(INDEX)
+        await azure.check(INDEX)
+        (*_, last) = await azure.drain(until=timedelta(minutes=1))
         assert isinstance(last.outcome, Converged)
         assert last.outcome.certainty is Certainty.CONFIGURED
 

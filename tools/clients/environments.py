@@ -21,19 +21,20 @@ class NoEnvironmentError(Exception):
     """A client's environment cannot be made; the message says why and what helps."""
 
 
-def environment(client: str, program: str) -> Path:
+def environment(client: str, program: str, *, lists: Path = Path(__file__).parent) -> Path:
     """Return the folder with a client's programs, installed with the first Python that can. Raises NoEnvironmentError.
 
-    What to install is in CLIENT.txt beside this file.
+    What to install is in CLIENT.txt in the folder of lists.
     """
     folder = HOME / client
-    wanted = Path(__file__).with_name(f"{client}.txt").read_text("utf-8")
+    listed = lists / f"{client}.txt"
+    wanted = listed.read_text("utf-8")
     stamp = folder / "installed.txt"
     if stamp.exists() and stamp.read_text("utf-8") == wanted and (folder / "bin" / program).exists():
         return folder / "bin"
     problems = []
     for version, python in _pythons():
-        problem = _install(python, folder, client)
+        problem = _install(python, folder, listed)
         if problem is None:
             stamp.write_text(wanted, "utf-8")
             return folder / "bin"
@@ -60,13 +61,12 @@ def _pythons() -> Iterator[tuple[str, str]]:
                 break
 
 
-def _install(python: str, folder: Path, client: str) -> str | None:
+def _install(python: str, folder: Path, listed: Path) -> str | None:
     """Return what went wrong, or None."""
     code, _, said = _run(_INSTALL_SECONDS, python, "-m", "venv", "--clear", str(folder))
     if code == 0:
-        wanted = str(Path(__file__).with_name(f"{client}.txt"))
         pip = (str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        code, _, said = _run(_INSTALL_SECONDS, *pip, "-r", wanted)
+        code, _, said = _run(_INSTALL_SECONDS, *pip, "-r", str(listed))
     if code == 0:
         return None
     lines = [line for line in said.splitlines() if line.strip() and not line.startswith("WARNING")]

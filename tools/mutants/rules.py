@@ -113,7 +113,7 @@ RULES = (
     Rule(
         "an event must come from the vault it names",
         "shared/domain/events.py",
-        'if _vault_name(vault_id) != ref.key.host.partition(".")[0]:',
+        'if vault_id.rpartition("/")[2].lower() != ref.key.host.partition(".")[0]:',
         "if False:",
         EVENTS,
     ),

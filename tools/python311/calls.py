@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -69,7 +70,10 @@ class Calls:
         headers = {"x-functions-key": self._host.keys.function}
         method = "GET" if body is None else "POST"
         answer = await self._note(
-            name, case, expected, lambda: self._host.http(method, f"/api/{name}", headers, query, content)
+            name,
+            case,
+            expected,
+            lambda: self._host.http(method, f"/api/{name.replace('_', '-')}", headers, query, content),
         )
         return json.loads(answer.body) if answer.body else None
 
@@ -91,6 +95,13 @@ class Calls:
         await self._note(name, "due", "ok", lambda: self._host.run(name, TypedData(json=json.dumps(info))))
 
 
+def _message(answer: dict[str, Any]) -> str:
+    """Return the queue message of the item that an answer tells of: the queue's names are the code's own."""
+    item = {re.sub("[A-Z]", lambda one: f"_{one[0].lower()}", name): value for name, value in answer["item"].items()}
+    item["cause"] = {"id": item["cause"]["id"], "source": item["cause"]["source"]}
+    return json.dumps({"v": 1, "item": item})
+
+
 async def _story(calls: Calls) -> None:
     await calls.http("health", "first call", 200)
     await calls.http("health", "second call", 200)
@@ -99,6 +110,8 @@ async def _story(calls: Calls) -> None:
     await calls.http("converge", "nothing named", 400, {})
     await calls.http("rotate", "dry run", 200, {"key": _KEY, "dryRun": True})
     await calls.http("rotate", "a key", 202, {"key": _KEY})
+    await calls.http("use_key", "dry run", 200, {"resource": ACCOUNT, "version": "follow", "dryRun": True})
+    await calls.http("revert", "not confirmed", 400, {"resource": ACCOUNT})
     key_events = _events("Microsoft.KeyVault.KeyNewVersionCreated", VAULT, "cmk", _KEY_DATA)
     writes = _events("Microsoft.Resources.ResourceWriteSuccess", _GROUP.rpartition("/")[0], ACCOUNT, _WRITE_DATA)
     await calls.http("replay", "dry run", 200, list(key_events.values()), dryRun="true")
@@ -108,8 +121,8 @@ async def _story(calls: Calls) -> None:
             await calls.event(name, schema, one)
         await calls.event(name, "no event", [{"id": "1"}])
     for case, answer in (("a resource that is behind", put), ("a resource, again", planned)):
-        await calls.message("work", case, json.dumps({"v": 1, "item": answer["item"]}))
-    await calls.message("poison", "a work item", json.dumps({"v": 1, "item": put["item"]}))
+        await calls.message("work", case, _message(answer))
+    await calls.message("poison", "a work item", _message(put))
     await calls.message("poison", "no work item", "?")
     await calls.http("evidence", "the last day", 200)
     await calls.http("evidence", "no number", 400, limit="x")

@@ -15,6 +15,7 @@ from sandbox.world import World
 
 INSTANCES: Final = "6bb8e274-af5d-4df2-98a3-4fd78b4cafd9"  # Azure Container Instance Service
 _KMS = "properties.securityProfile.azureKeyVaultKms"
+_OWNED = ("powerState", "maxAgentPools", "fqdn", "azurePortalFQDN", "currentKubernetesVersion", "resourceUID")
 _NEW_KMS = (1, 33)  # the first Kubernetes version that has it
 
 
@@ -49,7 +50,7 @@ CLUSTERS = Keyed(
     busy=(409, "OperationNotAllowed"),
     style=Style.ECHO,
     patch=("properties", ()),
-    owned=("properties.powerState", "properties.maxAgentPools", "properties.fqdn"),
+    owned=tuple(f"properties.{name}" for name in _OWNED),
     fixed=("properties.diskEncryptionSetID", "properties.dnsPrefix", "properties.nodeResourceGroup"),
     follows=6 * HOUR,
     also=(_whole, _kms),

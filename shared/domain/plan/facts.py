@@ -10,8 +10,9 @@ from msgspec import Struct
 from shared.domain.keys import KeyHistory, KeyId
 from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Wait, Waited
-from shared.domain.resource import Address, Change, Json, KeyUse
+from shared.domain.resource import Address, Edit, Json, KeyUse
 from shared.domain.service import Service
+from shared.domain.wish import Wish
 
 
 class Own(Struct, frozen=True):
@@ -36,13 +37,14 @@ class Facts(Struct, frozen=True):
     rule: Rule | None  # the one that is meant for the resource; None: no rule is
     waited: Waited | None = None
     own: Own = Own()
+    wish: Wish | None = None
     managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own
 
 
 class SetKeys(Struct, frozen=True, tag=True):
     """Change these slots, all at once."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[Edit, ...]
 
 
 Step = SetKeys | Wait | Blocked

@@ -13,13 +13,12 @@ from shared.domain.keys import (
     newest_usable,
     usable_since,
 )
-from shared.domain.plan.facts import Facts, SetKeys, Step
-from shared.domain.plan.hard_rules import forbidden
-from shared.domain.policy import Mode, Version
+from shared.domain.plan.facts import Facts
+from shared.domain.policy import Version
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up, waited_since
 from shared.domain.report import Certainty
 from shared.domain.resource import Change, KeyUse
-from shared.domain.service import Settled, Verb
+from shared.domain.service import Verb
 
 
 class MaterialMissing(Exception):
@@ -28,29 +27,6 @@ class MaterialMissing(Exception):
 
 GRACE = timedelta(hours=1)  # a service that looks once a day is not late to the minute
 LOOK_AGAIN = timedelta(hours=6)
-
-
-def plan(facts: Facts) -> tuple[Step, ...]:
-    """Return what to do, the change first; () means that nothing is to be done.
-
-    How a resource points at its key is kept unless its rule says otherwise: a pinned slot gets the newest usable
-    version, a following slot is only watched.
-    """
-    if facts.rule is not None and facts.rule.rotation is Mode.IGNORE:
-        return ()
-    found = [step for use in facts.uses if (step := _allowed(_step(use, facts), use, facts)) is not None]
-    changes = tuple(step for step in found if isinstance(step, Change))
-    others: tuple[Step, ...] = tuple(step for step in found if not isinstance(step, Change))
-    if not changes:
-        return others
-    if bar := forbidden(facts) or _only_told(changes, facts) or _unsendable(facts):
-        return (bar, *others)
-    settled = facts.service.settled(facts.body)
-    if settled is Settled.FAILED:
-        return (Blocked(Reason.PROVISIONING_FAILED), *others)
-    if settled is Settled.BUSY:
-        return (wait_or_give_up(Blocked(Reason.PROVISIONING), waited=facts.waited, now=facts.now), *others)
-    return (SetKeys(changes), *others)
 
 
 def certainty(facts: Facts) -> Certainty:
@@ -63,48 +39,12 @@ def certainty(facts: Facts) -> Certainty:
     return Certainty.UNKNOWN if any(use.follows for use in unsaid) else Certainty.CONFIGURED
 
 
-def verb_of(change: Change, use: KeyUse) -> Verb:
-    """Return what a change asks of the service."""
-    if change.to.key.host != use.configured.key.host:
-        return Verb.SWITCH_VAULT
-    if change.to.key != use.configured.key:
-        return Verb.SWITCH_KEY
-    if change.follow != use.follows:
-        return Verb.FOLLOW if change.follow else Verb.PIN
-    return Verb.REPOINT
+def step_of(use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:
+    """Return what a slot needs by its rule alone, or None when it is where it should be.
 
-
-def _allowed(step: Change | Wait | Blocked | None, use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:
-    """Turn a change that the service cannot make, or that the rule does not allow, into the reason why."""
-    if not isinstance(step, Change):
-        return step
-    verb = verb_of(step, use)
-    traits = facts.service.traits_of(facts.body, use.slot)
-    if isinstance(reason := traits.ability(verb), Reason):
-        return Blocked(reason, use.slot, f"it should move to version {step.to.version}")
-    allowed = facts.rule.may if facts.rule else frozenset()
-    if missing := sorted(one.value for one in traits.permissions(verb) - allowed):
-        return Blocked(Reason.NOT_ALLOWED_BY_RULE, use.slot, f"may: [{', '.join(missing)}]")
-    return step
-
-
-def _only_told(changes: tuple[Change, ...], facts: Facts) -> Blocked | None:
-    """Return why nothing is written though something should be: nothing outside the policy ever is."""
-    wanted = ", ".join(f"{change.slot} to version {change.to.version}" for change in changes)
-    if facts.rule is None:
-        return Blocked(Reason.OUTSIDE_POLICY, detail=wanted)
-    if facts.rule.rotation is not Mode.FIX:
-        return Blocked(Reason.REPORT_ONLY, detail=f"rule {facts.rule.name!r}: {wanted}")
-    return None
-
-
-def _unsendable(facts: Facts) -> Blocked | None:
-    """Return why the body cannot be sent back: the service keeps a secret of it to itself."""
-    where = facts.service.withheld(facts.body)
-    return Blocked(Reason.SECRET_WITHHELD, detail=where) if where else None
-
-
-def _step(use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:
+    How a resource points at its key is kept unless its rule says otherwise: a pinned slot gets the newest usable
+    version, a following slot is only watched.
+    """
     if use.tenant_is_foreign:
         return Blocked(Reason.CROSS_TENANT, use.slot)
     history = facts.keys[use.configured.key]
@@ -169,6 +109,8 @@ def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | No
     """
     if use.effective == target.version:
         return None
+    if use.trouble:
+        return wait_or_give_up(Blocked(Reason.FOLLOW_FAILED, use.slot, use.trouble), waited=facts.waited, now=facts.now)
     within = facts.service.traits_of(facts.body, use.slot).picks_up_within or timedelta(0)
     since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
     due = usable_since(target) + within

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.domain.jsonpath import lookup, replaced
+from shared.domain.jsonpath import replaced
 from shared.domain.resource import Json, Request, address_of
 
 NAMES = ("id", "name", "type")
 
 
-def carried_out(body: Json, requests: tuple[Request, ...]) -> Json:
+def applied(body: Json, requests: tuple[Request, ...]) -> Json:
     """Return the body after the requests: PATCH merges, PUT replaces; what a sibling's PUT brings about comes after."""
     own = address_of(str(body["id"])).folded
     siblings = {request.address.url: request.body or {} for request in requests if request.address.folded != own}
@@ -55,5 +55,5 @@ def _shown(body: Json, name: str, key: Json) -> Json:
         assert properties["serverKeyName"] == name
         return replaced(body, "properties", {**properties, "uri": key["uri"]})
     assert key["isActiveCMK"]
-    cmk = {**lookup(properties, "encryption", "cmk"), "key": {"name": name, "keyVaultUrl": key["keyVaultUrl"]}}
-    return patched(body, {"properties": {"encryption": {"cmk": cmk}}})  # type: ignore[no-any-return]  # an object
+    active = {"key": {"name": name, "keyVaultUrl": key["keyVaultUrl"]}}
+    return patched(body, {"properties": {"encryption": {"cmk": active}}})  # type: ignore[no-any-return]  # an object

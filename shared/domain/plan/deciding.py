@@ -1,0 +1,99 @@
+"""The plan: what each slot needs, by rule or by wish, as far as hard rules, the policy and the service allow it."""
+
+from __future__ import annotations
+
+from shared.domain.plan.facts import Facts, SetKeys, Step
+from shared.domain.plan.hard_rules import forbidden
+from shared.domain.plan.rotation import step_of
+from shared.domain.plan.wished import Found, wished
+from shared.domain.policy import Mode
+from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.resource import Change, Edit, KeyUse, Revert
+from shared.domain.service import May, Settled, Verb
+
+
+def plan(facts: Facts) -> tuple[Step, ...]:
+    """Return what to do, the change first; () means that nothing is to be done."""
+    if facts.wish is None and facts.rule is not None and facts.rule.rotation is Mode.IGNORE:
+        return ()
+    found = [_allowed(step, use, facts) for step, use in _found(facts)]
+    changes = tuple(step for step in found if isinstance(step, Change | Revert))
+    others: tuple[Step, ...] = tuple(step for step in found if not isinstance(step, Change | Revert))
+    if not changes:
+        return others
+    if bar := forbidden(facts) or _only_told(changes, facts) or _withheld(facts):
+        return (bar, *others)
+    settled = facts.service.settled(facts.body)
+    if settled is Settled.FAILED:
+        return (Blocked(Reason.PROVISIONING_FAILED), *others)
+    if settled is Settled.BUSY:
+        return (wait_or_give_up(Blocked(Reason.PROVISIONING), waited=facts.waited, now=facts.now), *others)
+    return (SetKeys(changes), *others)
+
+
+def _found(facts: Facts) -> list[Found]:
+    if facts.wish is not None:
+        if elsewhere := facts.service.traits_of(facts.body).elsewhere:
+            return [(Blocked(elsewhere, facts.wish.slot), None)]
+        return list(wished(facts, facts.wish))
+    return [(step, use) for use in facts.uses if (step := step_of(use, facts)) is not None]
+
+
+def verb_of(edit: Edit, use: KeyUse | None) -> Verb:
+    """Return what a change asks of the service. `use`: what the slot uses now, if it uses a key."""
+    if isinstance(edit, Revert):
+        return Verb.REVERT
+    if use is None:
+        return Verb.ENABLE
+    if edit.to.key.host != use.configured.key.host:
+        return Verb.SWITCH_VAULT
+    if edit.to.key != use.configured.key:
+        return Verb.SWITCH_KEY
+    if edit.follow != use.follows:
+        return Verb.FOLLOW if edit.follow else Verb.PIN
+    return Verb.REPOINT
+
+
+def _turning(edit: Edit, use: KeyUse | None) -> tuple[Verb, ...]:
+    """Return what a change to a first or another key asks besides: that the slot follow, or no longer does."""
+    if isinstance(edit, Revert) or edit.follow is (use is not None and use.follows):
+        return ()
+    return (Verb.FOLLOW if edit.follow else Verb.PIN,)
+
+
+def _allowed(step: Edit | Wait | Blocked, use: KeyUse | None, facts: Facts) -> Edit | Wait | Blocked:
+    """Turn a change that the service cannot make, or that the rule does not allow, into the reason why."""
+    if not isinstance(step, Change | Revert):
+        return step
+    verbs = (verb_of(step, use), *_turning(step, use))
+    traits = facts.service.traits_of(facts.body, step.slot)
+    for ability in map(traits.ability, verbs):
+        if isinstance(ability, Reason):
+            return Blocked(ability, step.slot, f"it should {_told(step)}")
+    allowed = facts.rule.may if facts.rule else frozenset()
+    needed = frozenset[May]().union(*map(traits.permissions, verbs))
+    if missing := sorted(one.value for one in needed - allowed):
+        return Blocked(Reason.NOT_ALLOWED_BY_RULE, step.slot, f"may: [{', '.join(missing)}]; it should {_told(step)}")
+    return step
+
+
+def _only_told(changes: tuple[Edit, ...], facts: Facts) -> Blocked | None:
+    """Return why nothing is written though something should be: nothing outside the policy ever is."""
+    wanted = ", ".join(f"{change.slot} should {_told(change)}" for change in changes)
+    if facts.rule is None:
+        return Blocked(Reason.OUTSIDE_POLICY, detail=wanted)
+    if facts.rule.rotation is not Mode.FIX:
+        return Blocked(Reason.REPORT_ONLY, detail=f"rule {facts.rule.name!r}: {wanted}")
+    return None
+
+
+def _withheld(facts: Facts) -> Blocked | None:
+    """Return why the body cannot be sent back: the service keeps a secret of it to itself."""
+    where = facts.service.withheld(facts.body)
+    return Blocked(Reason.SECRET_WITHHELD, detail=where) if where else None
+
+
+def _told(edit: Edit) -> str:
+    if isinstance(edit, Revert):
+        return "go back to the platform's key"
+    return f"{'follow' if edit.follow else 'move to'} {edit.to.key.name} version {edit.to.version}"

@@ -1,0 +1,98 @@
+"""What a caller's wish asks of each slot of a resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shared.domain.keys import KeyHistory, KeyId, KeyRef, NeedMaterial, latest_usable, newest_usable
+from shared.domain.plan.facts import Facts
+from shared.domain.plan.rotation import MaterialMissing, step_of
+from shared.domain.policy import Mode, Version
+from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.resource import Change, Edit, KeyUse, Revert
+from shared.domain.service import Follow
+from shared.domain.wish import Wish
+
+Found = tuple[Edit | Wait | Blocked, KeyUse | None]
+
+
+def wished(facts: Facts, wish: Wish) -> Iterator[Found]:
+    """Yield the step for each slot that the wish is about, and the use it is for; None: the slot has no key yet."""
+    if against := _against_the_rule(facts, wish):
+        yield against, None
+        return
+    uses = [use for use in facts.uses if wish.slot in {"", use.slot}]
+    if wish.revert:
+        yield from ((_reverted(use), use) for use in uses)
+        return
+    if not uses:
+        yield _enabled(facts, wish), None
+        return
+    for use in uses:
+        step = _used(facts, wish, use)
+        if step is not None:
+            yield step, use
+
+
+def _against_the_rule(facts: Facts, wish: Wish) -> Blocked | None:
+    rule = facts.rule
+    if rule is None:
+        return None  # told where all that is outside the policy is
+    if rule.rotation is Mode.IGNORE:
+        return Blocked(Reason.CONTRADICTS_RULE, wish.slot, f"rule {rule.name!r} says ignore")
+    if wish.version not in {Version.KEEP, rule.version} and rule.version is not Version.KEEP:
+        return Blocked(Reason.CONTRADICTS_RULE, wish.slot, f"rule {rule.name!r} says version: {rule.version.value}")
+    return None
+
+
+def _reverted(use: KeyUse) -> Revert | Blocked:
+    return Blocked(Reason.CROSS_TENANT, use.slot) if use.tenant_is_foreign else Revert(use.slot)
+
+
+def _enabled(facts: Facts, wish: Wish) -> Change | Blocked:
+    slot = wish.slot or facts.service.main_slot
+    if wish.key is None:
+        return Blocked(Reason.BAD_REQUEST, slot, "it uses no key of yours; name the one that it shall use")
+    if not slot:
+        return Blocked(Reason.CANNOT, detail="nothing is known of how this service begins to use a key")
+    if facts.service.slots and slot not in facts.service.slots:
+        return Blocked(Reason.BAD_REQUEST, slot, f"no such slot; there are {', '.join(facts.service.slots)}")
+    follow = wish.version is Version.FOLLOW or facts.service.traits_of(facts.body, slot).follow is Follow.ALWAYS
+    version = _target(facts, wish.key.key, wish, latest=follow, slot=slot)
+    return version if isinstance(version, Blocked) else Change(slot, version, follow, wish.identity)
+
+
+def _used(facts: Facts, wish: Wish, use: KeyUse) -> Change | Wait | Blocked | None:
+    if use.tenant_is_foreign:
+        return Blocked(Reason.CROSS_TENANT, use.slot)
+    key = wish.key.key if wish.key else use.configured.key
+    follow = use.follows if wish.version is Version.KEEP else wish.version is Version.FOLLOW
+    # One that stops following is pinned to what it follows, so that it never goes back on the way.
+    version = _target(facts, key, wish, latest=follow or use.follows, slot=use.slot)
+    if isinstance(version, Blocked):
+        return version
+    if key == use.configured.key and follow is use.follows:
+        return step_of(use, facts)
+    return Change(use.slot, version, follow, wish.identity)
+
+
+def _target(facts: Facts, key: KeyId, wish: Wish, *, latest: bool, slot: str) -> KeyRef | Blocked:
+    history = facts.keys[key]
+    if isinstance(history, Blocked):
+        return Blocked(history.reason, slot, history.detail)
+    if history.backs_certificate:
+        return Blocked(Reason.KEY_BACKS_CERTIFICATE, slot)
+    return _newest(facts, history, wish, latest=latest, slot=slot)
+
+
+def _newest(facts: Facts, history: KeyHistory, wish: Wish, *, latest: bool, slot: str) -> KeyRef | Blocked:
+    choose = latest_usable if latest else newest_usable
+    target = choose(history, facts.service.traits_of(facts.body).accepts, facts.now)
+    if isinstance(target, NeedMaterial):
+        raise MaterialMissing(target.version)
+    if isinstance(target, Blocked):
+        return Blocked(target.reason, slot, target.detail)
+    named = wish.key.version if wish.key else None
+    if named and named != target.version:
+        return Blocked(Reason.CONTRADICTS_RULE, slot, f"the newest usable version is {target.version}")
+    return history.key.at(target.version)

@@ -1,0 +1,58 @@
+"""Container groups of Azure Container Instances. Facts: services.md 1.7 (docs/sources.md)."""
+
+from __future__ import annotations
+
+from shared.domain.jsonpath import lookup, text
+from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref
+from shared.domain.reasons import Reason
+from shared.domain.resource import Json, KeyUse
+from shared.domain.service import Follow, Proven, Service, Traits, Verb
+from shared.services.pace import WORK
+from shared.services.pointers import nothing_to_send
+
+API_VERSION = "2023-05-01"  # [SDK azure-mgmt-containerinstance 10.1.0]
+SLOT = "encryptionProperties"
+
+
+def _read(body: Json) -> tuple[KeyUse, ...]:
+    key = lookup(body, "properties", "encryptionProperties")
+    vault, name = text(lookup(key, "vaultBaseUrl")), text(lookup(key, "keyName"))
+    if not vault and not name:
+        return ()
+    configured = key_ref(vault, name, text(lookup(key, "keyVersion")))
+    return (KeyUse(SLOT, configured, follows=False),)
+
+
+GROUPS = Service(
+    type="Microsoft.ContainerInstance/containerGroups",
+    api_version=API_VERSION,
+    traits=Traits(
+        follow=Follow.NEVER,
+        reports_effective=False,
+        accepts=KeyRules(RSA_2048_TO_4096, frozenset({"unwrapKey"})),
+        picks_up_within=None,
+        keep_old_for=None,
+        pace=WORK,
+        actions=("Microsoft.ContainerInstance/containerGroups/read",),
+        proven=Proven.DOCUMENTED,
+        sources=(
+            "SDK azure-mgmt-containerinstance 10.1.0 (names, api-version; an update takes tags and zones only)",
+            "azure-docs container-instances/container-instances-encrypt-data (get and unwrapKey)",
+            "azure-rest-api-specs pull request 24296 (a key without a version was proposed and not taken)",
+        ),
+        can={**dict.fromkeys(Verb, Reason.RECREATE_ONLY), Verb.FOLLOW: Reason.NEVER_FOLLOWS},
+        notes=(
+            (
+                "A group keeps its key until it is deleted: the old version must stay usable for as long as the group "
+                "is there. Whether a PUT in place could change the key is not documented; Terraform recreates."
+            ),
+            "A group that is made anew gets another IP address and loses its state.",
+        ),
+        afterwards="The group has to be made anew before its version may be disabled.",
+    ),
+    read=_read,
+    write=nothing_to_send,
+    main_slot=SLOT,
+)
+
+SERVICES = (GROUPS,)

@@ -1,0 +1,96 @@
+"""Azure Cosmos DB accounts. Facts: services.md 1.8 (docs/sources.md)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.domain.jsonpath import lookup, text
+from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.reasons import Reason
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
+from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.services.pace import WORK
+from shared.services.pointers import identifier_as_written, patch
+
+API_VERSION = "2026-03-15"  # [SDK azure-mgmt-cosmosdb 10.0.0]
+SLOT = "keyVaultKeyUri"
+
+
+def _read(body: Json) -> tuple[KeyUse, ...]:
+    properties = lookup(body, "properties")
+    written = text(lookup(properties, "keyVaultKeyUri"))
+    if not written:
+        return ()
+    effective = text(lookup(properties, "keyVaultKeyUriVersion")).rstrip("/").rpartition("/")[2].lower()
+    foreign = "federatedclientid=" in text(lookup(properties, "defaultIdentity")).lower()
+    return (KeyUse(SLOT, parse_key_url(written), True, effective or None, foreign, _trouble(properties)),)
+
+
+def _trouble(properties: object) -> str:
+    """Return the status of the key if it is one of those that tell of lost access: they all say "revoked"."""
+    status = text(lookup(properties, "customerManagedKeyStatus"))
+    return status if "revoked" in status.lower() else ""
+
+
+def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    (change,) = edits
+    if isinstance(change, Revert):
+        return ()  # there is no way back
+    written = text(lookup(body, "properties", "keyVaultKeyUri"))
+    changed: Json = {"keyVaultKeyUri": identifier_as_written(written, change.to.key.at(None))}
+    if change.identity is not None:
+        chosen = f"UserAssignedIdentity={change.identity}" if change.identity else "SystemAssignedIdentity"
+        changed["defaultIdentity"] = chosen
+    return (patch(body, API_VERSION, {"properties": changed}),)
+
+
+ACCOUNTS = Service(
+    type="Microsoft.DocumentDB/databaseAccounts",
+    api_version=API_VERSION,
+    traits=Traits(
+        follow=Follow.ALWAYS,
+        reports_effective=True,
+        accepts=KeyRules(RSA_2048_TO_4096),
+        picks_up_within=timedelta(hours=24),
+        keep_old_for=timedelta(hours=24),
+        pace=WORK,
+        actions=("Microsoft.DocumentDB/databaseAccounts/read", "Microsoft.DocumentDB/databaseAccounts/write"),
+        proven=Proven.RECORDED,
+        sources=(
+            "SDK azure-mgmt-cosmosdb 10.0.0 (names, verbs, api-version, keyVaultKeyUriVersion)",
+            "azure-cli recording test_cosmosdb_key_vault_key_uri (PATCH answers 200 and has still to be polled)",
+            "azure-docs cosmos-db/how-to-setup-customer-managed-keys and -existing-accounts",
+            "azure-docs cosmos-db/how-to-setup-cross-tenant-customer-managed-keys (FederatedClientId)",
+        ),
+        can={
+            Verb.REPOINT: Reason.ALWAYS_FOLLOWS,
+            Verb.ENABLE: Can.YES,
+            Verb.SWITCH_KEY: Can.YES,
+            Verb.SWITCH_VAULT: Can.UNVERIFIED,
+            Verb.FOLLOW: Can.YES,
+            Verb.PIN: Reason.ALWAYS_FOLLOWS,
+            Verb.REVERT: Reason.NO_WAY_BACK,
+        },
+        irreversible=frozenset({Verb.ENABLE}),
+        notes=(
+            (
+                "How long an account takes to follow is not documented; its article asks to keep the old version for a "
+                "day, and that is what is waited for."
+            ),
+            (
+                "Whether an account takes a key URI with a version is not documented. One that has it is taken for a "
+                "follower, and its version in effect tells."
+            ),
+            (
+                "A key can be enabled later for NoSQL, MongoDB, Gremlin and Table; not for Cassandra, not with vector "
+                "search, and with continuous backup or analytical store only under a managed identity."
+            ),
+            "Key sizes are not documented beyond the advice of RSA 3072.",
+        ),
+    ),
+    read=_read,
+    write=_write,
+    main_slot=SLOT,
+)
+
+SERVICES = (ACCOUNTS,)

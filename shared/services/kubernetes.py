@@ -1,0 +1,163 @@
+"""Kubernetes clusters: the key that encrypts their Secrets. Facts: services.md 1.6 (docs/sources.md)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import MappingProxyType
+
+from msgspec.structs import replace
+
+from shared.domain.jsonpath import lookup, replaced, text
+from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRules, parse_key_url
+from shared.domain.reasons import Reason
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
+from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
+from shared.services.pace import WORK
+from shared.services.pointers import identifier_as_written, nested, put, writable
+
+API_VERSION = "2026-08-01"  # [SDK azure-mgmt-containerservice 41.8.0]
+SLOT = "kms"
+_KMS = ("securityProfile", "azureKeyVaultKms")
+_NEW_KMS = "new KMS"
+
+# What the SDK's models of 41.8.0 mark as read-only.
+_READ_ONLY = (
+    *("id", "name", "type", "systemData", "eTag", "identity.principalId", "identity.tenantId"),
+    *(f"identity.userAssignedIdentities.*.{name}" for name in ("principalId", "clientId")),
+    *(
+        f"properties.{name}"
+        for name in (
+            *("provisioningState", "powerState", "currentKubernetesVersion", "maxAgentPools", "fqdn", "privateFQDN"),
+            *("azurePortalFQDN", "resourceUID", "status"),
+        )
+    ),
+    *(
+        f"properties.agentPoolProfiles.*.{name}"
+        for name in ("eTag", "provisioningState", "currentOrchestratorVersion", "nodeImageVersion", "status")
+    ),
+)
+
+
+def _read_cluster(body: Json) -> tuple[KeyUse, ...]:
+    kms = lookup(body, "properties", *_KMS)
+    if str(lookup(kms, "enabled")).lower() != "true":
+        return ()
+    configured = parse_key_url(text(lookup(kms, "keyId")))
+    return (KeyUse(SLOT, configured, configured.version is None),)
+
+
+def _write_cluster(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    # A PATCH takes tags only [SDK]: the whole cluster goes back as it was read, on condition that it is still so.
+    (change,) = edits
+    whole = writable(body, _READ_ONLY)
+    if text(lookup(whole, "properties", "servicePrincipalProfile", "clientId")).lower() != "msi":
+        # Its secret is never shown, and the service keeps it when the profile is left out, as Azure's own tools do
+        # [azure-cli acs/custom.py, aks_scale and aks_upgrade].
+        whole = writable(whole, ("properties.servicePrincipalProfile",))
+    kms = lookup(whole, "properties", *_KMS) or {}
+    if isinstance(change, Revert):
+        kms = {"enabled": False}
+    else:
+        to = change.to.key.at(None) if change.follow else change.to
+        kms = replaced(kms, "keyId", identifier_as_written(text(lookup(kms, "keyId")), to))
+        if str(lookup(kms, "enabled")).lower() != "true":
+            kms = replaced(kms, "enabled", True)
+    whole = nested(whole, ("properties", *_KMS), kms)
+    return (put(body, API_VERSION, whole, if_match=text(lookup(body, "eTag"))),)
+
+
+def _mode(body: Json) -> str:
+    """Return which of the two KMS a cluster uses: a key without a version is the new one [SDK, from 2026-07-01]."""
+    try:
+        uses = _read_cluster(body)
+    except BadKeyUrl:
+        return ""
+    return _NEW_KMS if uses and uses[0].follows else ""
+
+
+_LEGACY = Traits(
+    follow=Follow.NEVER,
+    reports_effective=False,
+    accepts=KeyRules(RSA_2048_TO_4096, frozenset({"encrypt", "decrypt"})),
+    picks_up_within=None,
+    keep_old_for=None,
+    pace=WORK,
+    actions=(
+        "Microsoft.ContainerService/managedClusters/read",
+        "Microsoft.ContainerService/managedClusters/write",
+        "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+    ),
+    proven=Proven.DOCUMENTED,
+    sources=(
+        (
+            "SDK azure-mgmt-containerservice 41.8.0 (names, read-only members, If-Match, api-version; a versioned key "
+            "is legacy KMS, a versionless one the new KMS)"
+        ),
+        "azure-aks-docs use-kms-etcd-encryption (encrypt and decrypt; rewrite every Secret; two keys at most)",
+        "Azure/kubernetes-kms issue 291 (a second move before the Secrets are rewritten leaves the cluster updating)",
+    ),
+    can={
+        Verb.REPOINT: Can.YES,
+        Verb.ENABLE: Can.YES,
+        Verb.SWITCH_KEY: Can.YES,
+        Verb.SWITCH_VAULT: Can.UNVERIFIED,
+        Verb.FOLLOW: Reason.CHANGES_MODE,
+        Verb.PIN: Reason.CHANGES_MODE,
+        Verb.REVERT: Can.YES,
+    },
+    needs=frozenset({May.PUT}),
+    notes=(
+        (
+            "The key here is the one that encrypts Secrets. A cluster's disks use a disk encryption set "
+            "(diskEncryptionSetID, chosen at creation), whose key is changed at the set."
+        ),
+        (
+            "Legacy KMS keeps two keys. Whoever lets the app move a cluster must rewrite all Secrets before the next "
+            "version comes: issue 291 tells of a cluster that a second move left in the state Updating."
+        ),
+        "A key without its version would turn legacy KMS into the new KMS, so the app never takes the version away.",
+        (
+            "A private key vault is reached through keyVaultResourceId, which stays as it is: moving to another vault "
+            "is then by hand."
+        ),
+        "Which key types and sizes KMS takes is not documented.",
+    ),
+    afterwards=(
+        "Rewrite every Secret (kubectl get secrets --all-namespaces -o json | kubectl replace -f -) and keep the old "
+        "version enabled until then."
+    ),
+)
+_ENCRYPTS_ANEW = replace(
+    _LEGACY,
+    follow=Follow.ALWAYS,
+    picks_up_within=timedelta(hours=6),
+    keep_old_for=timedelta(hours=24),
+    can={
+        **_LEGACY.can,
+        Verb.REPOINT: Reason.ALWAYS_FOLLOWS,
+        Verb.SWITCH_KEY: Can.UNVERIFIED,
+        Verb.REVERT: Reason.CHANGES_MODE,
+    },
+    notes=(
+        (
+            "New KMS (Kubernetes 1.33 or later) looks for new versions every six hours and encrypts all Secrets anew "
+            "by itself. How long that takes is not documented; a day is assumed."
+        ),
+        "It cannot be switched off; going over to the platform's key is a change of mode, by hand.",
+    ),
+    afterwards="",
+)
+
+CLUSTERS = Service(
+    type="Microsoft.ContainerService/managedClusters",
+    api_version=API_VERSION,
+    traits=_LEGACY,
+    read=_read_cluster,
+    write=_write_cluster,
+    main_slot=SLOT,
+    kinds=MappingProxyType({_NEW_KMS.lower(): _ENCRYPTS_ANEW}),
+    kind_of=_mode,
+)
+
+
+SERVICES = (CLUSTERS,)

@@ -1,0 +1,130 @@
+"""Azure Machine Learning workspaces of every kind. Facts: services.md 1.4 (docs/sources.md)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import MappingProxyType
+
+from msgspec.structs import replace
+
+from shared.domain.jsonpath import lookup, text
+from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.reasons import Reason
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
+from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb, by_kind
+from shared.services.pace import WORK
+from shared.services.pointers import identifier_as_written, patch
+
+API_VERSION = "2025-12-01"  # [azure-ai-ml 1.35.2]
+SLOT = "encryption"
+_SERVICE_SIDE = "service side"
+
+
+def _read(body: Json) -> tuple[KeyUse, ...]:
+    encryption = lookup(body, "properties", "encryption")
+    written = text(lookup(encryption, "keyVaultProperties", "keyIdentifier"))
+    status = text(lookup(encryption, "status")).lower()
+    if status == "disabled" or (not written and status != "enabled"):
+        return ()
+    configured = parse_key_url(written)
+    return (KeyUse(SLOT, configured, configured.version is None),)
+
+
+def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    # The one member that an update takes; the rest of the object is refused [azure-ai-ml, EncryptionUpdateProperties].
+    (change,) = edits
+    if isinstance(change, Revert):
+        return ()  # there is no way back
+    written = text(lookup(body, "properties", "encryption", "keyVaultProperties", "keyIdentifier"))
+    to = change.to.key.at(None) if change.follow else change.to
+    key = {"keyVaultProperties": {"keyIdentifier": identifier_as_written(written, to)}}
+    return (patch(body, API_VERSION, {"properties": {"encryption": key}}),)
+
+
+def _kind(body: Json) -> str:
+    return _SERVICE_SIDE if lookup(body, "properties", "enableServiceSideCMKEncryption") is True else by_kind(body)
+
+
+_TRAITS = Traits(
+    follow=Follow.NEVER,
+    reports_effective=False,
+    accepts=KeyRules(RSA_2048_TO_4096),
+    picks_up_within=None,
+    keep_old_for=timedelta(hours=24),
+    pace=WORK,
+    actions=(
+        "Microsoft.MachineLearningServices/workspaces/read",
+        "Microsoft.MachineLearningServices/workspaces/write",
+    ),
+    proven=Proven.DOCUMENTED,
+    sources=(
+        "azure-ai-ml 1.35.2 (models of 2025-12-01: the update takes the key identifier and nothing else)",
+        "azure-rest-api-specs machinelearningservices 2025-06-01, examples Workspace/get and update (Location)",
+        "azure-docs machine-learning/how-to-setup-customer-managed-keys (same vault; nothing is enabled later)",
+    ),
+    can={
+        Verb.REPOINT: Can.YES,
+        Verb.ENABLE: Reason.CHOSEN_AT_CREATION,
+        Verb.SWITCH_KEY: Can.YES,
+        Verb.SWITCH_VAULT: Reason.SAME_VAULT_ONLY,
+        Verb.FOLLOW: Reason.NEVER_FOLLOWS,
+        Verb.PIN: Can.UNVERIFIED,
+        Verb.REVERT: Reason.NO_WAY_BACK,
+    },
+    notes=(
+        (
+            "The article of 2023-09-12 says that the key of the resources a workspace depends on cannot be updated "
+            "after creation; the update model of 2025-12-01 takes a new key identifier. Hence `may: unproven`."
+        ),
+        (
+            "The Cosmos DB, Search and Storage in the workspace's managed group use the same key: they move with the "
+            "workspace and are never written by themselves. Azure Cosmos DB's own principal needs the rights too."
+        ),
+        "The workspace's storage account and registry have keys of their own.",
+        (
+            "Key sizes are not documented beyond the advice of RSA 3072; nor is a key identifier without a version, "
+            "nor how long the old version is needed (a day is assumed)."
+        ),
+    ),
+)
+_HUB = replace(
+    _TRAITS,
+    accepts=KeyRules(frozenset({("RSA", 2048), ("RSA-HSM", 2048)})),
+    notes=("Articles of 2025 limit hubs to RSA 2048 in vaults with access policies.",),
+)
+_PROJECT = replace(
+    _TRAITS,
+    can=dict.fromkeys(Verb, Reason.MANAGED_BY_AZURE),
+    elsewhere=Reason.MANAGED_BY_AZURE,
+    notes=("A project uses the key of its hub: change it there.",),
+)
+_UNSETTLED = replace(
+    _TRAITS,
+    can={**_TRAITS.can, Verb.REPOINT: Can.UNVERIFIED, Verb.SWITCH_KEY: Can.UNVERIFIED},
+    notes=("What holds for this kind is in no source that was read; it is taken for a workspace like others.",),
+)
+_ON_SERVICE_SIDE = replace(
+    _TRAITS,
+    can={**_TRAITS.can, Verb.REPOINT: Can.UNVERIFIED, Verb.SWITCH_KEY: Can.UNVERIFIED},
+    notes=(
+        (
+            "Service-side encryption (enableServiceSideCMKEncryption): articles of 2024 say that its key is not "
+            "rotated, the copy of 2025-01 no longer says so."
+        ),
+    ),
+)
+
+WORKSPACES = Service(
+    type="Microsoft.MachineLearningServices/workspaces",
+    api_version=API_VERSION,
+    traits=_TRAITS,
+    read=_read,
+    write=_write,
+    main_slot=SLOT,
+    kinds=MappingProxyType(
+        {"hub": _HUB, "project": _PROJECT, "featurestore": _UNSETTLED, _SERVICE_SIDE: _ON_SERVICE_SIDE}
+    ),
+    kind_of=_kind,
+)
+
+SERVICES = (WORKSPACES,)

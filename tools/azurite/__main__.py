@@ -1,0 +1,46 @@
+"""`python -m tools.azurite install | run | tell`.
+
+`install` installs Azurite, `run` runs it as well and prints the connection string to it, `tell` says what the tests
+leave out when it is not there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from tools.azurite.package import NoAzuriteError, install, missing
+from tools.azurite.service import azurite
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0, or 1 with a line that says what is missing."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.azurite", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("command", choices=("install", "run", "tell"))
+    command = parser.parse_args(argv).command
+    if command == "tell":
+        if problem := missing():
+            sys.stdout.write(f"left out: the tests on a real queue service ({problem})\n")
+        return 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        install()
+        if command == "run":
+            with suppress(KeyboardInterrupt), azurite(usual=True) as connection:
+                sys.stdout.write(f"{connection}\n")
+                sys.stdout.flush()
+                signal.pause()
+    except NoAzuriteError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
