@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from sandbox.arm.keyed import uses
 from sandbox.faults import Faults
 from shared.domain.reasons import Reason
 from shared.domain.report import Report, Stopped, Waiting
+from shared.domain.work import Cause, Source
+from shared.usecases.wishes import RevertWish, UseKeyWish, revert_item, use_key_item
 from tests.services.applying import differences
 from tests.support.azure import ENCRYPTION_USER, TENANT, Azure, group, principal_of, vault
 
@@ -83,6 +86,20 @@ def why(report: Report) -> set[Reason]:
 def end_of(azure: Azure, resource_id: str) -> Report:
     """Return the last report about a resource."""
     return [one for one in azure.reports if one.address and one.address.folded == resource_id.lower()][-1]
+
+
+async def wished(azure: Azure, resource_id: str, **wish: Any) -> Report:
+    """Put a caller's wish for a resource (`revert=True`, or what use-key takes) and return what came of it."""
+    cause, now = Cause("c", Source.HTTP), azure.time.now()
+    revert = wish.pop("revert", False)
+    item = (
+        revert_item(RevertWish(resource_id, confirm=resource_id.rpartition("/")[2], **wish), cause, now)
+        if revert
+        else use_key_item(UseKeyWish(resource_id, **wish), cause, now)
+    )
+    await azure.put(item)
+    await azure.drain(until=timedelta(minutes=10))
+    return end_of(azure, resource_id)
 
 
 def script(azure: Azure, method: str, **operation: Any) -> None:

@@ -25,6 +25,7 @@ from tests.support.moving import (
     snapshot,
     split,
     why,
+    wished,
 )
 
 DISKS, STORAGE = "77777777-0000-4000-8000-000000000001", "77777777-0000-4000-8000-000000000002"
@@ -154,3 +155,13 @@ def test_an_operation_that_fails_is_told_with_its_reason(tmp_path: Path) -> None
         assert set(in_effect(azure, one["id"]).values()) == {OLD}
 
     on_azure(described(one), story, environ=allowed(tmp_path, "unproven", "put"))
+
+
+def test_a_wish_for_a_slot_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    one = workspace()
+
+    async def story(azure: Azure) -> None:
+        assert why(await wished(azure, one["id"], key=f"{URI}/keys/cmk", slot="disk")) == {Reason.BAD_REQUEST}
+        assert asked(azure) == []
+
+    on_azure(described(one), story, environ=allowed(tmp_path, "unproven", "put", "irreversible"))

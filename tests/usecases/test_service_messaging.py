@@ -11,7 +11,19 @@ import pytest
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged
 from tests.support.azure import MID, OLD, Azure, estate, on_azure, version
-from tests.support.moving import URI, allowed, asked, changed, end_of, in_effect, resource, snapshot, split, why
+from tests.support.moving import (
+    URI,
+    allowed,
+    asked,
+    changed,
+    end_of,
+    in_effect,
+    resource,
+    snapshot,
+    split,
+    why,
+    wished,
+)
 
 MARCH = "2026-03-01T00:00:00Z"
 KEYS = {
@@ -97,3 +109,20 @@ def test_an_identity_without_rights_is_waited_for(namespace: Any, tmp_path: Path
 
     found = estate(namespace, keys=KEYS, denied=("ns1",))
     on_azure(found, story, environ=allowed(tmp_path, "unproven"))
+
+
+def test_an_empty_namespace_begins_to_use_a_key_where_a_rule_allows_what_is_irreversible(
+    namespace: Any, tmp_path: Path
+) -> None:
+    del namespace["properties"]["encryption"]
+
+    async def story(azure: Azure) -> None:
+        assert why(await wished(azure, namespace["id"], key=f"{URI}/keys/cmk")) == {Reason.NOT_ALLOWED_BY_RULE}
+        azure.environ |= allowed(tmp_path, "unproven", "irreversible")
+        azure.app = azure.instance()
+        began = await wished(azure, namespace["id"], key=f"{URI}/keys/cmk")
+        assert isinstance(began.outcome, Converged)
+        assert set(in_effect(azure, namespace["id"]).values()) == {MID}
+        assert why(await wished(azure, namespace["id"], revert=True)) == {Reason.NO_WAY_BACK}
+
+    on_azure(described(namespace), story, environ=allowed(tmp_path, "unproven"))

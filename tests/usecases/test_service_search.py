@@ -16,7 +16,7 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, LeftAlone
 from tests.services.applying import differences
 from tests.support.azure import MID, OLD, Azure, estate, on_azure
-from tests.support.moving import URI, allowed, asked, end_of, in_effect, resource, why
+from tests.support.moving import URI, allowed, asked, end_of, in_effect, resource, why, wished
 
 HOST = "srch1.search.windows.net"
 PROPERTIES = {"provisioningState": "succeeded", "authOptions": {"aadOrApiKey": {"aadAuthFailureMode": "http403"}}}
@@ -173,3 +173,17 @@ def test_a_rule_for_the_service_holds_for_what_lies_in_it(tmp_path: Path) -> Non
         assert isinstance(reports[-1].outcome, LeftAlone)
 
     on_azure(described(indexes=[HOTELS]), story, environ={"CMK_POLICY": str(path)})
+
+
+def test_an_object_neither_begins_to_use_a_key_nor_goes_back(tmp_path: Path) -> None:
+    plain = f"{SERVICE['id']}/indexes/plain"
+
+    async def story(azure: Azure) -> None:
+        assert why(await wished(azure, INDEX, revert=True)) == {Reason.NO_WAY_BACK}
+        assert why(await wished(azure, plain, key=f"{URI}/keys/cmk", slot="encryptionKey")) == {
+            Reason.CHOSEN_AT_CREATION
+        }
+        assert asked(azure, HOST) == []
+
+    estate_ = described(indexes=[HOTELS | key(MID), {"name": "plain", "fields": []}])
+    on_azure(estate_, story, environ=allowed(tmp_path, "unproven", "put", "irreversible"))

@@ -10,7 +10,7 @@ import pytest
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Report
-from tests.support.azure import MID, NEW, OLD, Azure, estate, on_azure
+from tests.support.azure import MID, NEW, OLD, Azure, estate, on_azure, version
 from tests.support.moving import (
     allowed,
     asked,
@@ -21,6 +21,7 @@ from tests.support.moving import (
     resource,
     snapshot,
     why,
+    wished,
 )
 
 SERVERS, INSTANCES = "Microsoft.Sql/servers", "Microsoft.Sql/managedInstances"
@@ -200,3 +201,23 @@ def test_a_server_on_the_services_own_key_uses_none(tmp_path: Path) -> None:
         assert asked(azure) == []
 
     on_azure(estate(one), story, environ=allowed(tmp_path, "unproven", "put"))
+
+
+def test_a_server_begins_to_use_a_key_moves_to_another_one_and_goes_back_as_callers_wish(tmp_path: Path) -> None:
+    one = server("sql1")
+    id_ = protector(one)["id"]
+    keys = {"kv-main": [{"name": name, "versions": [version(OLD)]} for name in ("cmk", "other")]}
+
+    async def story(azure: Azure) -> None:
+        began = await wished(azure, id_, key=key(""))
+        assert isinstance(began.outcome, Converged)
+        assert azure.body(protector(one))["properties"]["uri"] == key(OLD)
+        await wished(azure, id_, key=key("", "other"))
+        assert azure.body(protector(one))["properties"]["uri"] == key(OLD, "other")
+        back = await wished(azure, id_, revert=True)
+        assert isinstance(back.outcome, Converged)
+        assert azure.body(protector(one))["properties"]["serverKeyType"] == "ServiceManaged"
+        assert in_effect(azure, id_) == {}
+
+    resources = [one, {**protector(one), "properties": {"serverKeyType": "ServiceManaged"}}]
+    on_azure(estate(*resources, keys=keys), story, environ=allowed(tmp_path, "unproven", "put"))
