@@ -61,12 +61,14 @@ class CheckVault(Struct, frozen=True, tag="vault"):
 
 class Going(Struct, frozen=True):
     """A change that Azure is carrying out: the operation's URL, how many of the change's requests are sent, and what
-    it was, so that the rest is sent only if the same is still wanted.
+    it was, so that the rest is sent only if the same is still wanted. `before`: what was waited for when it began, so
+    that one that fails like the one before uses up the same patience.
     """
 
     url: str
     sent: int
     changes: tuple[Edit, ...] = ()
+    before: Waited | None = None
 
 
 class CheckResource(Struct, frozen=True, tag="resource"):

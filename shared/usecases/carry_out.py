@@ -78,7 +78,8 @@ async def _send(
         if reply.remaining is not None and reply.remaining < FEW_LEFT:
             context.pacer.refused(bucket_of(facts.address), context.ports.clock.now(), REFILL)
         if reply.operation and not await wait_shortly(context, reply):
-            progress.going = Going(reply.operation, sent, step.changes)
+            before = left_off.before if left_off is not None else facts.waited
+            progress.going = Going(reply.operation, sent, step.changes, before)
             return sent == len(requests)
     return True
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.domain.plan import Facts, SetKeys, Step, certainty, plan
 from shared.domain.policy import Mode
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait, Waited, wait_or_give_up
 from shared.domain.report import (
     Answered,
     Converged,
@@ -133,7 +133,14 @@ async def _run(
         return await _converge(context, service, item, seen, progress)
     except AppError as error:
         context.recent.forget(item.address)
-        return _ended((step_for(error, item.waited, context.ports.clock.now(), item.first_at),), progress)
+        waited = _waited(item, progress)
+        return _ended((step_for(error, waited, context.ports.clock.now(), item.first_at),), progress)
+
+
+def _waited(item: CheckResource, progress: Progressed) -> Waited | None:
+    """Return what the work waits for: once a change has ended, well or badly, what was waited for when it began."""
+    ended = item.going is not None and progress.going is not item.going
+    return item.going.before if item.going is not None and ended else item.waited
 
 
 async def _still_going(context: Context, item: CheckResource, progress: Progressed) -> Wait | Blocked | None:

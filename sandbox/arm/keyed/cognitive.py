@@ -79,5 +79,6 @@ SCOPES = Keyed(
     version="pinned",
     same=("region",),
     access="AccessPolicyNotConfiguredForKeyVault",
+    owned=("etag",),
     above=1,
 )

@@ -24,11 +24,18 @@ def plan(facts: Facts) -> tuple[Step, ...]:
     if bar := forbidden(facts) or _only_told(changes, facts) or _withheld(facts):
         return (bar, *others)
     settled = facts.service.settled(facts.body)
-    if settled is Settled.FAILED:
+    if settled is Settled.FAILED and not _failed_for_the_grant(facts):
         return (Blocked(Reason.PROVISIONING_FAILED), *others)
     if settled is Settled.BUSY:
         return (wait_or_give_up(Blocked(Reason.PROVISIONING), waited=facts.waited, now=facts.now), *others)
     return (SetKeys(changes), *others)
+
+
+def _failed_for_the_grant(facts: Facts) -> bool:
+    """Return whether the resource failed because our own change found no access to the key, and the grant is waited
+    for: such a failure ends with the next change, and with nothing else.
+    """
+    return facts.waited is not None and facts.waited.reason is Reason.KEY_ACCESS_DENIED
 
 
 def _found(facts: Facts) -> list[Found]:
