@@ -45,7 +45,7 @@ class SearchObjects:
     async def send(self, request: Request) -> Reply:
         """Put an object back. Raises Refusal, TryLater, NotThere."""
         headers = {"If-Match": request.if_match} if request.if_match else {}
-        body = {name: value for name, value in (request.body or {}).items() if name not in {"id", "type"}}
+        body = {name: value for name, value in (request.body or {}).items() if name != "id"}
         url = self._url(request.address, request.api_version)
         with translated(request.address.url):
             answer = await self._ask(HttpRequest(request.method, url, json=body, headers=headers))
@@ -94,4 +94,4 @@ class SearchObjects:
 def _with_id(body: Any, address: Address) -> Json:
     if not isinstance(body, dict) or str(body.get("name", "")).lower() != address.arm.name.lower():
         raise ValueError("an object of another name")
-    return {**body, "id": address.url, "type": address.type}
+    return {**body, "id": address.url}  # a type of its own it has already: what a data source is of

@@ -28,6 +28,7 @@ _BY_CODE: dict[str, Reason] = {
     "keyvaultauthenticationfailure": Reason.KEY_ACCESS_DENIED,
     "accesspolicynotconfiguredforkeyvault": Reason.KEY_ACCESS_DENIED,
     "keyvaultaccessforbidden": Reason.KEY_ACCESS_DENIED,
+    "azurekeyvaultmissingpermissions": Reason.KEY_ACCESS_DENIED,
     "managedserviceidentitynotfound": Reason.KEY_ACCESS_DENIED,
     "usererrorcmkkeyvaultauthfailure": Reason.KEY_ACCESS_DENIED,
     "samekeymaterialnotfoundonremoteserver": Reason.PARTNER_FIRST,

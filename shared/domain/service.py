@@ -123,6 +123,11 @@ def by_provisioning_state(body: Json) -> Settled:
     return Settled.FAILED if state in {"failed", "canceled"} else Settled.BUSY
 
 
+def nothing_withheld(_body: Json) -> str:
+    """Say that a body can be sent back as it was read."""
+    return ""
+
+
 def by_kind(body: Json) -> str:
     """Return the resource's kind."""
     return str(body.get("kind") or "")
@@ -135,7 +140,8 @@ class Service(Struct, frozen=True):
     (better loud than a user missed), and nothing else. `write` takes the body and all the edits at once, and returns
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
     know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
-    tells the kind where what matters is not what Azure calls so.
+    tells the kind where what matters is not what Azure calls so. `slots` holds the traits of each slot where they
+    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
     """
 
     type: str
@@ -148,9 +154,11 @@ class Service(Struct, frozen=True):
     settled: Callable[[Json], Settled] = by_provisioning_state
     kinds: Mapping[str, Traits] = MappingProxyType({})
     kind_of: Callable[[Json], str] = by_kind
+    slots: Mapping[str, Traits] = MappingProxyType({})
+    withheld: Callable[[Json], str] = nothing_withheld
     audience: Audience = Audience.ARM  # where it is read
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 
-    def traits_of(self, body: Json) -> Traits:
-        """Return the traits of a resource of this service, by its kind."""
-        return self.kinds.get(self.kind_of(body).lower(), self.traits)
+    def traits_of(self, body: Json, slot: str = "") -> Traits:
+        """Return the traits of a resource of this service by its kind, or those of one of its slots."""
+        return self.slots.get(slot) or self.kinds.get(self.kind_of(body).lower(), self.traits)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Struct
+
 from shared.domain.jsonpath import lookup, replaced, text
-from shared.domain.keys import BadKeyUrl, KeyRef, parse_key_url
-from shared.domain.resource import Edit, Json, Request, address_of
+from shared.domain.keys import BadKeyUrl, KeyRef, key_ref, parse_key_url
+from shared.domain.resource import Change, Edit, Json, Request, address_of
 
 _EVERY = "*"
 
@@ -39,6 +41,45 @@ def identifier_as_written(written: str, to: KeyRef) -> str:
         same = False
     stem = stem if same else to.key.url
     return f"{stem}/{to.version}" if to.version else stem
+
+
+class Split(Struct, frozen=True):
+    """A key named by three members of one object."""
+
+    vault: str = "keyVaultUri"
+    name: str = "keyName"
+    version: str = "keyVersion"
+
+    def read(self, holder: Any) -> KeyRef:
+        """Return the key that the object names. Raises BadKeyUrl."""
+        return key_ref(*(text(lookup(holder, one)) for one in (self.vault, self.name, self.version)))
+
+    def pointing(self, holder: Any, to: KeyRef) -> Json:
+        """Return the object with another key in it. What stays the same stays as it is spelled, and no version in the
+        form that it has; where there was one and shall be none, "" says so.
+        """
+        known: Json = holder if isinstance(holder, dict) else {}
+        known = replaced(known, self.vault, vault_as_written(text(lookup(known, self.vault)), to))
+        known = replaced(known, self.name, name_as_written(text(lookup(known, self.name)), to))
+        left_out = not to.version and not text(lookup(known, self.version))
+        return known if left_out else replaced(known, self.version, to.version or "")
+
+
+class NoWayBack(TypeError):
+    """A bug: a plan reverts what the service's traits say never goes back."""
+
+
+def forward(edits: tuple[Edit, ...]) -> tuple[Change, ...]:
+    """Return the edits of a service that never goes back to the platform's key. Raises NoWayBack."""
+    changes = tuple(edit for edit in edits if isinstance(edit, Change))
+    if len(changes) != len(edits):
+        raise NoWayBack
+    return changes
+
+
+def aimed(change: Change) -> KeyRef:
+    """Return what to name where following means to name no version."""
+    return change.to.key.at(None) if change.follow else change.to
 
 
 def client_id_of(body: Json, identity: str) -> str:

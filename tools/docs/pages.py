@@ -107,13 +107,24 @@ def _facts(service: Service) -> list[str]:
         "facts are": traits.proven.value,
     }
     lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())]
-    for kind, own in {"": traits, **service.kinds}.items():
-        lines += ["", f"### Kind {kind}", "", *_differs(own, traits)] if kind else [""]
+    for heading, own in _parts(service).items():
+        lines += ["", f"### {heading}", "", *_differs(own, traits)] if heading else [""]
         lines += ["| to | is possible | a rule must allow |", "| --- | --- | --- |"]
         lines += [f"| {verb.value} | {_ability(own, verb)} | {_permissions(own, verb)} |" for verb in Verb]
-        lines += ["", *(f"- {note}" for note in own.notes)] if own.notes else []
+        lines += (
+            ["", *(f"- {note}" for note in own.notes)]
+            if own.notes and (own is traits or own.notes != traits.notes)
+            else []
+        )
         lines += ["", f"After a move: {own.afterwards}"] if own.afterwards else []
     return [*lines, "", "Sources:", "", *(f"- {source}" for source in _sources(service))]
+
+
+def _parts(service: Service) -> dict[str, Traits]:
+    """Return the traits by the heading they stand under: the service's own, then those that differ."""
+    kinds = {f"Kind {kind}": own for kind, own in service.kinds.items()}
+    slots = {f"Slot {slot}": own for slot, own in service.slots.items() if own != service.traits}
+    return {"": service.traits, **kinds, **slots}
 
 
 def _differs(own: Traits, traits: Traits) -> list[str]:
@@ -138,8 +149,7 @@ def _permissions(traits: Traits, verb: Verb) -> str:
 
 
 def _sources(service: Service) -> list[str]:
-    own = (service.traits, *service.kinds.values())
-    return list(dict.fromkeys(source for traits in own for source in traits.sources))
+    return list(dict.fromkeys(source for own in _parts(service).values() for source in own.sources))
 
 
 def _found_by(service: Service) -> str:

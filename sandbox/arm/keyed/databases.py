@@ -5,6 +5,7 @@ UNVERIFIED and refused here: leaving Databricks' keys, a PATCH of theirs, Synaps
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from sandbox.arm.keyed.rules import HOUR, Finder, Keyed, Place, Use, application, at, named, refuse, system
@@ -48,6 +49,10 @@ SERVERS = Keyed(
     follows=HOUR // 2,
     shows=_valid,
 )
+
+
+# What a server without a key does, and how soon it follows: UNVERIFIED.
+MYSQL = replace(SERVERS, style=Style.LOCATION, follows=HOUR)
 
 
 def _settled(world: World, _old: Json | None, new: Json) -> None:
@@ -136,7 +141,10 @@ BRICKS = Keyed(
     patch=("properties", ()),
     owned=tuple(
         f"properties.{name}"
-        for name in ("workspaceId", "workspaceUrl", "managedDiskIdentity", "storageAccountIdentity")
+        for name in (
+            *("workspaceId", "workspaceUrl", "createdDateTime", "isUcEnabled", "diskEncryptionSetId"),
+            *("managedDiskIdentity", "storageAccountIdentity", "privateEndpointConnections"),
+        )
     ),
     fixed=("properties.managedResourceGroupId",),
     off=False,

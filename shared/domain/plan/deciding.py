@@ -22,7 +22,7 @@ def plan(facts: Facts) -> tuple[Step, ...]:
     others: tuple[Step, ...] = tuple(step for step in found if not isinstance(step, Change | Revert))
     if not changes:
         return others
-    if bar := forbidden(facts) or _only_told(changes, facts):
+    if bar := forbidden(facts) or _only_told(changes, facts) or _withheld(facts):
         return (bar, *others)
     settled = facts.service.settled(facts.body)
     if settled is Settled.FAILED and not _failed_for_the_grant(facts):
@@ -74,7 +74,7 @@ def _allowed(step: Edit | Wait | Blocked, use: KeyUse | None, facts: Facts) -> E
     if not isinstance(step, Change | Revert):
         return step
     verbs = (verb_of(step, use), *_turning(step, use))
-    traits = facts.service.traits_of(facts.body)
+    traits = facts.service.traits_of(facts.body, step.slot)
     for ability in map(traits.ability, verbs):
         if isinstance(ability, Reason):
             return Blocked(ability, step.slot, f"it should {_told(step)}")
@@ -102,6 +102,12 @@ def _only_told(changes: tuple[Edit, ...], facts: Facts) -> Blocked | None:
     if facts.rule.rotation is not Mode.FIX:
         return Blocked(Reason.REPORT_ONLY, detail=f"rule {facts.rule.name!r}: {wanted}")
     return None
+
+
+def _withheld(facts: Facts) -> Blocked | None:
+    """Return why the body cannot be sent back: the service keeps a secret of it to itself."""
+    where = facts.service.withheld(facts.body)
+    return Blocked(Reason.SECRET_WITHHELD, detail=where) if where else None
 
 
 def _told(edit: Edit) -> str:

@@ -71,11 +71,14 @@ def _turned(use: KeyUse, facts: Facts) -> bool:
     if wanted is Version.KEEP or (wanted is Version.FOLLOW) is use.follows:
         return False
     verb = Verb.FOLLOW if wanted is Version.FOLLOW else Verb.PIN
-    return not isinstance(facts.service.traits_of(facts.body).ability(verb), Reason)
+    return not isinstance(facts.service.traits_of(facts.body, use.slot).ability(verb), Reason)
 
 
 def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) -> Change | Wait | Blocked | None:
-    configured = history.find(use.configured.version or "")
+    if use.configured.version is None:
+        # It holds what was the latest when it was set, and nobody says which: sure only while there is just one.
+        return Change(use.slot, history.key.at(target.version), follow=False) if len(history.versions) > 1 else None
+    configured = history.find(use.configured.version)
     if configured is None:
         return Blocked(Reason.VERSION_NOT_IN_VAULT, use.slot, f"version {use.configured.version}")
     target_age, configured_age = history.age_rank(target), history.age_rank(configured)
@@ -92,7 +95,7 @@ def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) ->
 
 def _in_effect(use: KeyUse, configured: KeyVersion, facts: Facts) -> Wait | Blocked | None:
     """Wait for what is configured right and not yet in effect: a second write would change nothing."""
-    silent = use.effective is None and not facts.service.traits_of(facts.body).reports_effective
+    silent = use.effective is None and not facts.service.traits_of(facts.body, use.slot).reports_effective
     if silent or use.effective == configured.version:
         return None
     detail = f"version {use.effective} is in effect" if use.effective else "no version is reported as in effect"
@@ -108,7 +111,7 @@ def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | No
         return None
     if use.trouble:
         return wait_or_give_up(Blocked(Reason.FOLLOW_FAILED, use.slot, use.trouble), waited=facts.waited, now=facts.now)
-    within = facts.service.traits_of(facts.body).picks_up_within or timedelta(0)
+    within = facts.service.traits_of(facts.body, use.slot).picks_up_within or timedelta(0)
     since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
     due = usable_since(target) + within
     deadline = max(due, since + within) + GRACE

@@ -55,7 +55,9 @@ def _enabled(facts: Facts, wish: Wish) -> Change | Blocked:
         return Blocked(Reason.BAD_REQUEST, slot, "it uses no key of yours; name the one that it shall use")
     if not slot:
         return Blocked(Reason.CANNOT, detail="nothing is known of how this service begins to use a key")
-    follow = wish.version is Version.FOLLOW or facts.service.traits_of(facts.body).follow is Follow.ALWAYS
+    if facts.service.slots and slot not in facts.service.slots:
+        return Blocked(Reason.BAD_REQUEST, slot, f"no such slot; there are {', '.join(facts.service.slots)}")
+    follow = wish.version is Version.FOLLOW or facts.service.traits_of(facts.body, slot).follow is Follow.ALWAYS
     version = _target(facts, wish.key.key, wish, latest=follow, slot=slot)
     return version if isinstance(version, Blocked) else Change(slot, version, follow, wish.identity)
 

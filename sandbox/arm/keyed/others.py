@@ -1,0 +1,88 @@
+"""Registries, Automation, Batch, App Configuration, Data Explorer, Log Analytics and Data Factory [services.md 2].
+
+How soon followers look is UNVERIFIED but for registries and stores (within the hour); so are the codes of refusals.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, client, named, system
+from sandbox.arm.operations import Style
+from sandbox.keyring import Key, KeyVersion
+from sandbox.wire import Json
+
+_ENCRYPTION: Final = "properties.encryption"
+_KEY: Final = f"{_ENCRYPTION}.keyVaultProperties"
+
+
+def _shows(_body: Json, use: Use, key: Key, version: KeyVersion, when: str) -> Json:
+    shown: Json = {"versionedKeyIdentifier": use.pointer.identifier(key, version), "lastKeyRotationTimestamp": when}
+    shown["keyRotationEnabled"] = not use.pointer.version
+    return {"properties": {"encryption": {"keyVaultProperties": shown}}}
+
+
+REGISTRIES: Final = Keyed(
+    places=(
+        Place(_KEY, uri="keyIdentifier", who=(client("identity"), system), when=(f"{_ENCRYPTION}.status", "enabled")),
+    ),
+    style=Style.ASYNC,
+    owned=tuple(f"{_KEY}.{name}" for name in ("versionedKeyIdentifier", "lastKeyRotationTimestamp")),
+    on_later=False,
+    off=False,
+    follows=HOUR,
+    shows=_shows,
+    shown=f"{_KEY}.versionedKeyIdentifier",
+)
+
+AUTOMATION: Final = Keyed(
+    places=(
+        Place(
+            _KEY,
+            split=("keyvaultUri", "keyName", "keyVersion"),
+            who=(named(f"{_ENCRYPTION}.identity.userAssignedIdentity"), system),
+            when=(f"{_ENCRYPTION}.keySource", "microsoft.keyvault"),
+        ),
+    ),
+    version="pinned",
+    state="",
+)
+
+BATCH: Final = Keyed(
+    places=(Place(_KEY, uri="keyIdentifier", who=(system,), when=(f"{_ENCRYPTION}.keySource", "microsoft.keyvault")),),
+    on_later=False,
+    follows=DAY,
+)
+
+STORES: Final = Keyed(
+    places=(Place(_KEY, uri="keyIdentifier", who=(client("identityClientId"), system)),),
+    style=Style.ASYNC,
+    follows=HOUR,
+)
+
+_CLUSTER: Final = "properties.keyVaultProperties"
+KUSTO: Final = Keyed(
+    places=(Place(_CLUSTER, who=(named(".userIdentity"), system)),),
+    bits=(2048,),
+    same=("region",),
+    style=Style.ASYNC,
+    follows=DAY,
+)
+LOGS: Final = Keyed(places=(Place(_CLUSTER, who=(system,)),), same=("region",), style=Style.ASYNC, follows=DAY)
+
+FACTORIES: Final = Keyed(
+    places=(
+        Place(
+            _ENCRYPTION,
+            split=("vaultBaseUrl", "keyName", "keyVersion"),
+            who=(named(".identity.userAssignedIdentity"), system),
+        ),
+    ),
+    bits=(2048,),
+    same=("region",),
+    patch=("properties", ()),
+    owned=("properties.createTime", "properties.version"),
+    off=False,
+    follows=DAY,
+    etag=True,
+)

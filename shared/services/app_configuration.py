@@ -1,0 +1,69 @@
+"""App Configuration stores. Facts: services.md 2 (docs/sources.md)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.domain.jsonpath import lookup, replaced, text
+from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
+from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.services.pace import WORK
+from shared.services.pointers import aimed, client_id_of, identifier_as_written, patch
+
+API_VERSION = "2024-06-01"  # [SDK azure-mgmt-appconfiguration 5.0.0]
+SLOT = "encryption"
+_KEY = ("properties", "encryption", "keyVaultProperties")
+
+
+def _read(body: Json) -> tuple[KeyUse, ...]:
+    written = text(lookup(body, *_KEY, "keyIdentifier"))
+    if not written:
+        return ()
+    configured = parse_key_url(written)
+    return (KeyUse(SLOT, configured, configured.version is None),)
+
+
+def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    (edit,) = edits
+    if isinstance(edit, Revert):
+        return (patch(body, API_VERSION, {"properties": {"encryption": {"keyVaultProperties": None}}}),)
+    before = lookup(body, *_KEY)
+    key: Json = before if isinstance(before, dict) else {}
+    key = replaced(key, "keyIdentifier", identifier_as_written(text(lookup(key, "keyIdentifier")), aimed(edit)))
+    if edit.identity is not None:
+        key = replaced(key, "identityClientId", client_id_of(body, edit.identity) if edit.identity else None)
+    return (patch(body, API_VERSION, {"properties": {"encryption": {"keyVaultProperties": key}}}),)
+
+
+SERVICES = (
+    Service(
+        type="Microsoft.AppConfiguration/configurationStores",
+        api_version=API_VERSION,
+        traits=Traits(
+            follow=Follow.WITHOUT_VERSION,
+            reports_effective=False,
+            accepts=KeyRules(RSA_2048_TO_4096),
+            picks_up_within=timedelta(hours=1),  # how long a key is kept in its cache
+            keep_old_for=timedelta(hours=24),
+            pace=WORK,
+            actions=(
+                "Microsoft.AppConfiguration/configurationStores/read",
+                "Microsoft.AppConfiguration/configurationStores/write",
+            ),
+            proven=Proven.DOCUMENTED,
+            sources=(
+                "SDK azure-mgmt-appconfiguration 5.0.0 (names, verbs, api-version)",
+                "azure-docs azure-app-configuration/concept-customer-managed-keys (RSA, Standard, cached for an hour)",
+            ),
+            can={**dict.fromkeys(Verb, Can.YES), Verb.REVERT: Can.UNVERIFIED},
+            notes=(
+                "Standard stores only. Which RSA sizes are taken is not documented.",
+                "That a null takes the key away is not documented; the app sends it only where a rule says unproven.",
+            ),
+        ),
+        read=_read,
+        write=_write,
+        main_slot=SLOT,
+    ),
+)

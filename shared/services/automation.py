@@ -1,0 +1,73 @@
+"""Automation accounts. Facts: services.md 2 (docs/sources.md)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.domain.jsonpath import lookup, replaced, text
+from shared.domain.keys import RSA_2048_TO_4096, KeyRules
+from shared.domain.reasons import Reason
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
+from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.services.pace import WORK
+from shared.services.pointers import Split, nested, patch
+
+API_VERSION = "2024-10-23"  # [SDK azure-mgmt-automation 2.0.0]
+SLOT = "encryption"
+_KEY = Split("keyvaultUri")
+_SOURCE = "Microsoft.Keyvault"
+
+
+def _read(body: Json) -> tuple[KeyUse, ...]:
+    encryption = lookup(body, "properties", "encryption")
+    if text(lookup(encryption, "keySource")).lower() != _SOURCE.lower():
+        return ()
+    return (KeyUse(SLOT, _KEY.read(lookup(encryption, "keyVaultProperties")), follows=False),)
+
+
+def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    (edit,) = edits
+    if isinstance(edit, Revert):
+        return (patch(body, API_VERSION, {"properties": {"encryption": {"keySource": "Microsoft.Automation"}}}),)
+    before = lookup(body, "properties", "encryption")
+    encryption: Json = before if isinstance(before, dict) else {}
+    key = _KEY.pointing(lookup(encryption, "keyVaultProperties"), edit.to)
+    encryption = replaced(encryption, "keyVaultProperties", key)
+    if text(lookup(encryption, "keySource")).lower() != _SOURCE.lower():
+        encryption = replaced(encryption, "keySource", _SOURCE)
+    if edit.identity is not None:
+        encryption = nested(encryption, ("identity", "userAssignedIdentity"), edit.identity or None)
+    return (patch(body, API_VERSION, {"properties": {"encryption": encryption}}),)
+
+
+SERVICES = (
+    Service(
+        type="Microsoft.Automation/automationAccounts",
+        api_version=API_VERSION,
+        traits=Traits(
+            follow=Follow.NEVER,
+            reports_effective=False,
+            accepts=KeyRules(RSA_2048_TO_4096),
+            picks_up_within=None,
+            keep_old_for=timedelta(hours=24),
+            pace=WORK,
+            actions=(
+                "Microsoft.Automation/automationAccounts/read",
+                "Microsoft.Automation/automationAccounts/write",
+            ),
+            proven=Proven.DOCUMENTED,
+            sources=(
+                "SDK azure-mgmt-automation 2.0.0 (names, verbs, api-version)",
+                "azure-docs automation/automation-secure-asset-encryption (both ways, a version is moved by hand)",
+            ),
+            can={**dict.fromkeys(Verb, Can.YES), Verb.FOLLOW: Reason.NEVER_FOLLOWS},
+            notes=(
+                "The account's identity needs recover on keys besides get, wrapKey and unwrapKey.",
+                "Key sizes, and how long an old version is used, are not documented: keep it a day.",
+            ),
+        ),
+        read=_read,
+        write=_write,
+        main_slot=SLOT,
+    ),
+)

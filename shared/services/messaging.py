@@ -1,0 +1,114 @@
+"""Event Hubs and Service Bus namespaces: up to three keys in one list. Facts: services.md 2 (docs/sources.md).
+
+The keys stand in for each other: if one cannot be used, the next one is. A write replaces the list, so all is sent.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from shared.domain.jsonpath import lookup, replaced, text
+from shared.domain.keys import RSA_2048_TO_4096, KeyRules
+from shared.domain.reasons import Reason
+from shared.domain.resource import Change, Edit, Json, KeyUse, Request
+from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.services.pace import WORK
+from shared.services.pointers import Split, aimed, forward, patch
+
+API_VERSION = "2026-01-01"  # [SDK azure-mgmt-eventhub 12.0.0, azure-mgmt-servicebus 10.0.0]
+
+_KEY = Split()
+_LIST = "keyVaultProperties"
+_SOURCE = "Microsoft.KeyVault"
+
+_SOURCES = (
+    "SDK azure-mgmt-eventhub 12.0.0, azure-mgmt-servicebus 10.0.0 (names, verbs, api-version)",
+    "azure-docs event-hubs/configure-customer-managed-key 2021-08 and later (three keys, empty namespaces, Premium)",
+    "azure-docs service-bus-messaging/configure-customer-managed-key (the same for Service Bus)",
+)
+
+
+def slot(number: int) -> str:
+    """Return the slot of an entry of the list."""
+    return f"{_LIST}[{number}]"
+
+
+def _entries(body: Json) -> list[Any]:
+    encryption = lookup(body, "properties", "encryption")
+    if text(lookup(encryption, "keySource")).lower() != _SOURCE.lower():
+        return []
+    found = lookup(encryption, _LIST)
+    return found if isinstance(found, list) else []
+
+
+def _read(body: Json) -> tuple[KeyUse, ...]:
+    found = [(slot(number), _KEY.read(entry)) for number, entry in enumerate(_entries(body))]
+    return tuple(KeyUse(name, configured, configured.version is None) for name, configured in found)
+
+
+def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    wanted = {change.slot: change for change in forward(edits)}
+    known = _entries(body)
+    entries = [_pointing(entry, wanted.pop(slot(number), None)) for number, entry in enumerate(known)] + [
+        _pointing({}, change) for change in wanted.values()
+    ]
+    before = lookup(body, "properties", "encryption")
+    encryption = replaced(before if isinstance(before, dict) else {}, _LIST, entries)
+    if not known:
+        encryption = replaced(encryption, "keySource", _SOURCE)
+    return (patch(body, API_VERSION, {"properties": {"encryption": encryption}}),)
+
+
+def _pointing(entry: Any, change: Change | None) -> Any:
+    if change is None:
+        return entry
+    entry = _KEY.pointing(entry, aimed(change))
+    if change.identity is None:
+        return entry
+    return replaced(entry, "identity", {"userAssignedIdentity": change.identity} if change.identity else None)
+
+
+def _namespaces(type_: str) -> Service:
+    return Service(
+        type=type_,
+        api_version=API_VERSION,
+        traits=Traits(
+            follow=Follow.WITHOUT_VERSION,
+            reports_effective=False,
+            accepts=KeyRules(RSA_2048_TO_4096),
+            picks_up_within=timedelta(hours=1),
+            keep_old_for=timedelta(hours=1),
+            pace=WORK,
+            actions=(f"{type_}/read", f"{type_}/write"),
+            proven=Proven.DOCUMENTED,
+            sources=_SOURCES,
+            can={
+                Verb.REPOINT: Can.YES,
+                Verb.SWITCH_KEY: Can.YES,
+                Verb.SWITCH_VAULT: Can.YES,
+                Verb.FOLLOW: Can.YES,
+                Verb.PIN: Can.YES,
+                Verb.ENABLE: Can.YES,
+                Verb.REVERT: Reason.NO_WAY_BACK,
+            },
+            irreversible=frozenset({Verb.ENABLE}),
+            notes=(
+                (
+                    "Premium namespaces and those of dedicated clusters only, and a first key only while the namespace "
+                    "is empty: Azure refuses the rest."
+                ),
+                (
+                    "The namespace looks at its keys every five minutes; how soon it takes a new version up is not "
+                    "documented, so the app gives it an hour. Key sizes are not documented either."
+                ),
+                "The namespace's identity needs list on keys besides get, wrapKey and unwrapKey.",
+            ),
+        ),
+        read=_read,
+        write=_write,
+        main_slot=slot(0),
+    )
+
+
+SERVICES = (_namespaces("Microsoft.EventHub/namespaces"), _namespaces("Microsoft.ServiceBus/namespaces"))
