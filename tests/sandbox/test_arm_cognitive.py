@@ -102,12 +102,17 @@ def test_aiservices_follow_within_a_day_in_the_vault_they_are_in() -> None:
     assert wrong(at, "PATCH", AI["id"], pointing(OLD, "cmk1", "https://far-kv.vault.azure.net")) == "BadRequest"
 
 
-def test_openai_wants_a_vault_with_access_policies_and_its_own_identity() -> None:
-    at = desk(OPEN, bits=2048)
-    assert wrong(at, "PATCH", OPEN["id"], pointing()) == "BadRequest"
+def test_openai_begins_only_with_a_vault_with_access_policies_and_its_own_identity() -> None:
+    new = {**OPEN, "properties": {}}
+    at = desk(new, bits=2048)
+    assert wrong(at, "PATCH", new["id"], pointing()) == "BadRequest"
     _policies(at)
-    assert wrong(at, "PATCH", OPEN["id"], pointing()) == ""
-    assert wrong(at, "PATCH", OPEN["id"], pointing(identityClientId=ASSIGNED)) == "BadRequest"
+    assert wrong(at, "PATCH", new["id"], pointing(identityClientId=ASSIGNED)) == "BadRequest"
+    assert wrong(at, "PATCH", new["id"], pointing()) == ""
+
+
+def test_what_uses_a_vault_already_is_not_asked_again_what_vault_that_is() -> None:
+    assert wrong(desk(OPEN, bits=2048), "PATCH", OPEN["id"], pointing()) == ""
 
 
 def test_speech_has_no_key_of_its_own_and_neither_has_an_account_without_the_capability() -> None:

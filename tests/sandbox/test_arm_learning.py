@@ -86,15 +86,15 @@ def test_in_service_side_mode_the_key_stays_and_a_project_has_none_of_its_own(at
         )
 
 
-def test_a_hub_wants_a_vault_with_access_policies(at: Desk) -> None:
-    assert at.refused("PATCH", HUB["id"], moved()) == (400, "BadRequest")
+def test_a_new_hub_wants_a_vault_with_access_policies(at: Desk) -> None:
+    assert at.refused("PUT", HUB["id"].replace("/hub", "/newhub"), HUB) == (400, "BadRequest")
 
 
-def test_the_vault_is_of_the_workspaces_subscription() -> None:
-    elsewhere = WS | {"id": WS["id"].replace(ONE, "9" * 8)}
+def test_the_vault_of_a_new_workspace_is_of_its_subscription() -> None:
+    elsewhere = PLAIN | {"id": PLAIN["id"].replace(ONE, "9" * 8)}
     at = desk(elsewhere)
     grant(at, principal_of(at.world, APPLICATION))
-    assert wrong(at, "PATCH", elsewhere["id"], moved()) == "BadRequest"
+    assert at.refused("PUT", elsewhere["id"].replace("/plain", "/new"), WS) == (400, "BadRequest")
 
 
 def test_the_managed_resource_group_shows_who_manages_it_and_its_resources_take_writes() -> None:

@@ -17,6 +17,7 @@ MOVED = [
     example(name)
     for name in (
         "cognitiveservices_accounts-pinned",
+        "cognitiveservices_accounts-openai",
         "cognitiveservices_accounts_encryptionscopes-pinned",
         "compute_diskencryptionsets-pinned",
         "containerservice_managedclusters-legacy",
@@ -35,7 +36,6 @@ FOLLOWING = [
 STOPPED = {
     "cg-batch": (example("containerinstance_containergroups-pinned"), Reason.RECREATE_ONLY),
     "ws-project": (example("machinelearningservices_workspaces-project"), Reason.MANAGED_BY_AZURE),
-    "cog-openai": (example("cognitiveservices_accounts-openai"), Reason.REFUSED),
 }
 SILENT = [example("compute_disks-set"), example("cognitiveservices_accounts-speech")]
 

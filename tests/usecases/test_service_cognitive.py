@@ -114,12 +114,11 @@ def _policy(body: dict[str, Any]) -> dict[str, Any]:
     return {"objectId": (assigned or [who["principalId"]])[0], "permissions": permissions}
 
 
-def test_openai_tells_that_it_wants_a_vault_with_access_policies() -> None:
+def test_openai_moves_within_the_vault_that_it_uses_already() -> None:
     async def story(azure: Azure) -> None:
-        (report,) = await azure.check(OPENAI)
-        assert report.reasons == (Reason.REFUSED,)
-        assert "access policies" in str(report.outcome)
-        assert in_effect(azure, OPENAI) == [OLD]
+        await azure.check(OPENAI)
+        await azure.drain(until=timedelta(minutes=10))
+        assert in_effect(azure, OPENAI) == [MID]
 
     on_azure(using(OPENAI, size=2048), story)
 

@@ -23,8 +23,11 @@ def _capable(_world: World, _old: Json | None, new: Json) -> None:
         raise refuse(ACCOUNTS, "This account does not support customer-managed keys.")
 
 
-def _policies_only(world: World, _old: Json | None, new: Json) -> None:
+def _policies_only(world: World, old: Json | None, new: Json) -> None:
+    known = {use.pointer.host for use in ACCOUNTS.uses(old)} if old else set()
     for use in ACCOUNTS.uses(new):
+        if use.pointer.host in known:
+            continue  # asked when the vault was first used
         vault = find_vault(world, use.pointer.host)
         if vault is not None and (vault.get("properties") or {}).get("enableRbacAuthorization"):
             raise refuse(ACCOUNTS, "The key vault must use access policies.")

@@ -30,8 +30,11 @@ def _in_their_mode(world: World, old: Json | None, new: Json) -> None:
             raise Refused(400, WORKSPACES.access, "Azure Cosmos DB cannot get, wrap and unwrap with the key.")
 
 
-def _with_policies(world: World, _old: Json | None, new: Json) -> None:
+def _with_policies(world: World, old: Json | None, new: Json) -> None:
+    known = {use.pointer.host for use in WORKSPACES.uses(old)} if old else set()
     for use in WORKSPACES.uses(new):
+        if use.pointer.host in known:
+            continue  # asked when the vault was first used
         vault = find_vault(world, use.pointer.host)
         if vault is not None and (vault.get("properties") or {}).get("enableRbacAuthorization"):
             raise refuse(WORKSPACES, "The key vault of a hub must use access policies.")

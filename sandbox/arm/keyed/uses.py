@@ -126,7 +126,8 @@ def check(world: World, rule: Keyed, body: Json, use: Use) -> tuple[Key, KeyVers
     vault = find_vault(world, pointer.host)
     if vault is None:
         raise refuse(rule, f"The key vault 'https://{pointer.host}' could not be found.")
-    _check_vault(rule, owner_of(world, rule, body), vault)
+    settled = any(f"//{pointer.host}/" in known for known in in_effect(world, str(body["id"])).values())
+    _check_vault(rule, owner_of(world, rule, body), vault, settled=settled)
     principal = principal_for(world, rule, body, use)
     problem = wrap_problem(world, pointer.host, pointer.name, pointer.version or None, principal or "", rule.needs)
     key = world.keyring.get(str(vault["name"]), pointer.name)
@@ -140,10 +141,13 @@ def check(world: World, rule: Keyed, body: Json, use: Use) -> tuple[Key, KeyVers
     return key, version
 
 
-def _check_vault(rule: Keyed, owner: Json, vault: Json) -> None:
+def _check_vault(rule: Keyed, owner: Json, vault: Json, *, settled: bool) -> None:
+    """Refuse a vault that the service would not take. Where it may be is asked once, when it is first used."""
     properties = vault.get("properties") or {}
     if properties.get("enableSoftDelete") is False or not properties.get("enablePurgeProtection"):
         raise refuse(rule, "The key vault must have soft delete and purge protection enabled.")
+    if settled:
+        return
     region, home = (str(one.get("location") or "").lower().replace(" ", "") for one in (owner, vault))
     if "region" in rule.same and region and region != home:
         raise refuse(rule, f"The key vault must be in the region of the resource: '{region}', not '{home}'.")
