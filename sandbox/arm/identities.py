@@ -58,13 +58,20 @@ def _kinds(type_: str) -> list[str]:
 
 
 def assigned(world: World, id_: str) -> Json:
-    """Return the principal and client of a user-assigned identity: as its resource says, else by its seed."""
+    """Return the principal and client of a user-assigned identity: as its resource says, else as the estate says of a
+    resource that it is attached to, else by its seed.
+    """
     body = world.resources.get(id_)
-    properties = (body or {}).get("properties") or {}
+    properties = (body or {}).get("properties") or _told(world).get(id_.lower()) or {}
     return {
         "principalId": str(properties.get("principalId") or _seeded(world, "principal", id_)),
         "clientId": str(properties.get("clientId") or _seeded(world, "client", id_)),
     }
+
+
+def _told(world: World) -> dict[str, Json]:
+    told: dict[str, Json] = world.memory.setdefault("assignedIdentities", {})
+    return told
 
 
 def _seeded(world: World, what: str, id_: str) -> str:
@@ -79,5 +86,6 @@ def completed(world: World, identity: Json) -> Json:
     if identity.get("userAssignedIdentities") and "userAssignedIdentities" in result:
         for id_, entry in identity["userAssignedIdentities"].items():
             given = {name: value for name, value in (entry or {}).items() if value}
+            _told(world).setdefault(id_.lower(), given)
             result["userAssignedIdentities"][id_] = {**assigned(world, id_), **given}
     return result
