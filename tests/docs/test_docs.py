@@ -18,6 +18,7 @@ from sandbox.clock import ManualClock
 from sandbox.estate import build_world, load_estate
 from sandbox.eventgrid.subscriptions import Subscriptions
 from sandbox.stage import check_endpoints
+from shared.domain.reasons import Reason
 from tools.docs.__main__ import stale
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,3 +123,12 @@ def test_the_example_of_an_estate_loads(estate: Path) -> None:
     (account,) = world.resources.of_type("Microsoft.Storage/storageAccounts")
     key = account["properties"]["encryption"]["keyvaultproperties"]
     assert key["currentVersionedKeyIdentifier"].endswith(key["keyversion"])
+
+
+def test_every_reason_that_a_page_points_to_is_one() -> None:
+    named = {
+        code
+        for page in (ROOT / "docs").glob("*.md")
+        for code in re.findall(r"reasons\.md#(\w+)", page.read_text("utf-8"))
+    }
+    assert named <= {reason.value for reason in Reason}
