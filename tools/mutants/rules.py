@@ -175,14 +175,14 @@ RULES = (
     Rule(
         "what is irreversible, unproven or a whole body takes a word in the rule",
         _DECIDING,
-        "traits.permissions(verb) - allowed",
+        "needed - allowed",
         "set()",
         POLICY,
     ),
     Rule(
         "what a service cannot do is not tried",
         _DECIDING,
-        "if isinstance(reason := traits.ability(verb), Reason):",
+        "if isinstance(ability, Reason):",
         "if False:",
         POLICY,
     ),
