@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=300)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--stop", action="store_true", help="end with the first seeds that fail")
     wanted = parser.parse_args()
     end = wanted.first + wanted.seeds
     parts = [range(start, min(start + TOGETHER, end)) for start in range(wanted.first, end, TOGETHER)]
@@ -33,6 +34,9 @@ def main() -> int:
         for part in pool.map(tried, parts):
             whole.add(part)
             progress.update(task, advance=part.seeds, description=f"seeds, {len(whole.failed)} failed")
+            if whole.failed and wanted.stop:
+                pool.shutdown(cancel_futures=True)
+                break
     _show(whole, time.monotonic() - began)
     return 1 if whole.failed else 0
 

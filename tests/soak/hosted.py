@@ -73,7 +73,9 @@ class Hosted(Run):
         self._tasks: list[asyncio.Task[None]] = []
 
     async def _begin(self) -> None:
+        self._risen = asyncio.Event()
         await self._rise()
+        self._risen.set()
 
     async def _rise(self) -> None:
         self.life = self._new_life()
@@ -105,21 +107,20 @@ class Hosted(Run):
             QUEUE_URI, name, credential=ManagedIdentityCredential(transport=transport), transport=transport
         )
 
-    def _kill(self) -> None:
-        self.life.die()
-
     def _died(self, life: Life) -> None:
         super()._died(life)
+        self._risen.clear()
         for task in self._tasks:
             self.graveyard.keep(task)
 
     async def _replace(self, life: Life) -> None:
+        del life  # there is one at a time
         await self.host.stop()
         await self._rise()
+        self._risen.set()
 
     async def _calm_down(self) -> None:
-        while not self.life.alive:
-            await asyncio.sleep(1)
+        await self._risen.wait()
         for task in self._tasks:
             task.cancel()
         self._listen(SELDOM)
@@ -143,8 +144,7 @@ class Hosted(Run):
 
     async def _put(self, item: WorkItem) -> None:
         """Fire the timer, or ask over HTTP."""
-        while not self.life.alive:
-            await asyncio.sleep(1)
+        await self._risen.wait()
         work: Any
         if isinstance(item, RotateKey):
             headers = {"x-functions-key": KEYS.function, "content-type": "application/json"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -148,7 +148,7 @@ class Instance:
     app: App
 
 
-def born(life: Life, cloud: Cloud, watch: Watch, environ: dict[str, str], dice: random.Random) -> Instance:
+def born(life: Life, cloud: Cloud, watch: Watch, environ: Mapping[str, str], dice: random.Random) -> Instance:
     """Return a new instance with a clock of its own."""
     way_out = partial(MortalTransport, cloud, life, watch)
     clock = SkewedClock(timedelta(seconds=dice.choice((0.0, 0.0, dice.uniform(-SKEW, SKEW)))))

@@ -49,7 +49,7 @@ class Listener:
         self._running: dict[asyncio.Task[None], int] = {}
 
     def notice(self) -> None:
-        """A message was put."""
+        """Look again: a message was put, or somebody came to life."""
         self._wake.set()
 
     async def run(self) -> None:

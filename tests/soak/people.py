@@ -117,10 +117,13 @@ class People:
             return
         if str(body["type"]).lower() == ACCOUNTS.lower():
             encryption = body["properties"]["encryption"]
-            sent = {"encryption": {**encryption, "keyvaultproperties": _pointer(version)}}
+            sent: Json = {"encryption": {**encryption, "keyvaultproperties": _pointer(version)}}
         else:
             url = f"https://{HOST}/keys/cmk"
-            sent = {"source": "Microsoft.KeyVault", "keyVaultProperties": {"keyUri": f"{url}/{version}" if version else url}}
+            sent = {
+                "source": "Microsoft.KeyVault",
+                "keyVaultProperties": {"keyUri": f"{url}/{version}" if version else url},
+            }
         status = self._ask("PATCH", body["id"], {"properties": sent})
         self._tell(f"somebody points {body['name']} at {version[:6] or 'no version'}: {status}")
 

@@ -8,7 +8,6 @@ import random
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from sandbox.cloud import Cloud

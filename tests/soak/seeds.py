@@ -22,6 +22,7 @@ from tests.support.azure import START
 
 HOSTED = 20  # every so many seeds the app runs under the function host, which costs ten times as much
 PAGED = 4  # every so many seeds Resource Graph's pages are short
+SPREAD = (0, 0, 300)  # seconds until a grant is known everywhere
 
 
 def soak(seed: int) -> Run:
@@ -30,6 +31,7 @@ def soak(seed: int) -> Run:
 
     async def main(clock: VirtualClock) -> Run:
         world = build_world(described, clock=clock)
+        world.memory.setdefault("vault", {})["propagation"] = SPREAD[seed % len(SPREAD)]
         identity = {"IDENTITY_ENDPOINT": IDENTITY_ENDPOINT, "IDENTITY_HEADER": identity_header(world)}
         page = 3 if seed % PAGED == 0 else resource_graph.PAGE
         with mock.patch.dict(os.environ, identity), mock.patch.object(resource_graph, "PAGE", page), _quietly():

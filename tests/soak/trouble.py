@@ -101,7 +101,9 @@ class Trouble:
             case "truncated body":
                 return replace(answer, body=answer.body[: self._dice.randrange(1, len(answer.body))])
             case _:
-                return replace(answer, body=self._dice.choice((b"<html>busy</html>", b"{}", b"[]", b"null", b"\xff\xfe")))
+                return replace(
+                    answer, body=self._dice.choice((b"<html>busy</html>", b"{}", b"[]", b"null", b"\xff\xfe"))
+                )
 
     def _operation(self, fate: str) -> Answer | None:
         """Answer for a long-running operation: it stays as it is, or has failed, until the trouble is over."""

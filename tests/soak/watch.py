@@ -18,6 +18,7 @@ from sandbox.keyring import Key, KeyVersion
 from sandbox.queues import messages
 from sandbox.wire import Answer, Call, Json
 from sandbox.world import Resources, World
+from shared.domain.reasons import Reason
 from shared.domain.work import POISON_QUEUE, WORK_QUEUE
 from tests.soak.estates import is_untouchable
 from tests.soak.trouble import ARM, IDENTITY
@@ -32,6 +33,27 @@ AUDIENCES = {
     ".eventgrid.azure.net": "https://eventgrid.azure.net",
 }
 GRAPH = "/providers/microsoft.resourcegraph/resources"
+# Nothing of the kind ever happens here: whoever says so took a passing trouble for a lasting one.
+NEVER_TRUE = {
+    one.value
+    for one in (
+        Reason.NO_RIGHTS,
+        Reason.VAULT_FORBIDDEN,
+        Reason.VAULT_NOT_KNOWN,
+        Reason.KEY_NOT_FOUND,
+        Reason.KEY_UNREADABLE,
+        Reason.VERSION_NOT_IN_VAULT,
+        Reason.NO_USABLE_VERSION,
+        Reason.KEY_TYPE_NOT_ACCEPTED,
+        Reason.VAULT_NOT_PROTECTED,
+        Reason.UNSUPPORTED_TYPE,
+        Reason.PROVISIONING_FAILED,
+        Reason.REFUSED,
+        Reason.MISCONFIGURED,
+        Reason.FOREIGN_HOST,
+        Reason.BUG,
+    )
+}
 _TEXT = re.compile(rb"<MessageText>([^<]*)</MessageText>")
 
 
@@ -113,7 +135,7 @@ class Watch:
         if call.method == "GET" or call.path.lower() == GRAPH:
             return
         body = self.world.resources.get(call.path)
-        if call.method != "PATCH" or not call.path.lower().split("/")[6:7] == ["microsoft.storage"]:
+        if call.method != "PATCH" or call.path.lower().split("/")[6:7] != ["microsoft.storage"]:
             self.wrong.append(f"{call.method} {call.path} was sent")
         elif body is not None:
             self._before = body
@@ -191,6 +213,10 @@ class Watch:
         outcome, address = report["outcome"], report.get("address")
         if outcome["type"] in {"waiting", "paced"}:
             self._check_successor(report["item"], outcome)
+        if false := {one["reason"] for one in outcome.get("blocked", ())} & NEVER_TRUE:
+            self.wrong.append(
+                f"{_name(report['item'])} was said to be stopped by {', '.join(sorted(false))}: {outcome}"
+            )
         if address and report["item"]["type"] == "resource" and outcome["type"] not in {"answered", "paced"}:
             self.last[str(address["url"]).lower()] = outcome
 
@@ -249,7 +275,10 @@ def _rest(body: Json) -> str:
     """Return a body without what a new key version changes."""
     plain: Json = json.loads(json.dumps(body))
     properties: dict[str, Any] = plain["properties"]
-    for pointer in (properties.get("keyVaultProperties"), (properties.get("encryption") or {}).get("keyvaultproperties")):
+    for pointer in (
+        properties.get("keyVaultProperties"),
+        (properties.get("encryption") or {}).get("keyvaultproperties"),
+    ):
         if pointer:
             for name in (*READ_ONLY, "keyversion"):
                 pointer.pop(name, None)
