@@ -130,7 +130,7 @@ class Run:
         return self.trouble.after(call, answer)
 
     def _new_life(self) -> Life:
-        short = not self.trouble.over and self.dice.random() < 0.4
+        short = not self.trouble.over and self.dice.random() < 0.3
         last = self.dice.randint(1, MOST_STEPS) if short else None
         life = Life(len(self.lives) + 1, self.graveyard, last=last, after=self.dice.random() < 0.5)
         life.death.add_done_callback(lambda _: self._died(life))
@@ -179,7 +179,7 @@ class Run:
             await self._put(RotateKey(KEY, Cause("rotate", Source.HTTP), self.world.now()))
         for _ in range(self.dice.randint(*HAPPENINGS)):
             await asyncio.sleep(self.dice.choice((0.0, 1.0, self.dice.uniform(0, 10), self.dice.uniform(0, 60))))
-            kinds = (self.people.act, self.people.act, self.people.act, self._event_trouble, self._death)
+            kinds = (*(self.people.act,) * 5, self._event_trouble, self._death)
             self.dice.choice(kinds)()
 
     def _event_trouble(self) -> None:
