@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tests.soak.tally import Tally, tried
 
-TOGETHER = 20  # seeds handed to a process at a time
+TOGETHER = 10  # seeds handed to a process at a time
 STORIES = 5  # printed whole
 
 

@@ -127,6 +127,7 @@ class Notes(LogSink):
     """The app's log, which also keeps each report with the message it came from."""
 
     def __init__(self, life: Life, watch: Watch) -> None:
+        super().__init__()
         self._life = life
         self._watch = watch
 

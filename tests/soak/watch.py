@@ -30,6 +30,8 @@ AUDIENCES = {
     ARM: "https://management.azure.com",
     ".vault.azure.net": "https://vault.azure.net",
     ".queue.core.windows.net": "https://storage.azure.com",
+    ".blob.core.windows.net": "https://storage.azure.com",
+    ".blob.core.windows.net": "https://storage.azure.com",
     ".eventgrid.azure.net": "https://eventgrid.azure.net",
 }
 GRAPH = "/providers/microsoft.resourcegraph/resources"
@@ -178,17 +180,17 @@ class Watch:
         """Check that the version was the newest usable one at some moment that the decision may rest on."""
         if _never_usable(chosen, known_at, now):
             self.wrong.append(f"{path} was written to {chosen.version[:6]}, which cannot be used")
-        newer = key.versions[key.versions.index(chosen) + 1 :]
+        newer = [one for one in key.versions if is_newer(key, one, chosen)]
         if missed := [one for one in newer if _always_usable(one, known_at, now)]:
             self.wrong.append(f"{path} was written to {chosen.version[:6]} though {missed[-1].version[:6]} was there")
 
     def _check_direction(self, path: str, key: Key, there: str, version: str) -> None:
-        names = [one.version for one in key.versions]
+        was, chosen = key.find(there), key.find(version)
         if not there:
             self.wrong.append(f"{path} followed and was pinned to {version[:6]}")
         elif there == version:
             self.wrong.append(f"{path} was written to {version[:6]}, where it was")
-        elif there in names and names.index(version) < names.index(there):
+        elif was is not None and chosen is not None and is_newer(key, was, chosen):
             self.wrong.append(f"{path} went back from {there[:6]} to {version[:6]}")
 
     def after(self, call: Call, answer: Answer) -> None:
@@ -255,6 +257,13 @@ def _version(call: Call) -> str:
     properties = json.loads(call.body)["properties"]
     pointer = properties.get("keyVaultProperties") or properties["encryption"]["keyvaultproperties"]
     return str(pointer.get("keyversion") or str(pointer.get("keyUri", "")).rpartition("/")[2])
+
+
+def is_newer(key: Key, one: KeyVersion, other: KeyVersion) -> bool:
+    """Return whether a version is newer as far as a vault tells: to the second, and which one is the latest."""
+    if int(one.created.timestamp()) == int(other.created.timestamp()):
+        return one is key.latest and one is not other
+    return one.created > other.created
 
 
 def _never_usable(one: KeyVersion, known_at: datetime, now: datetime) -> bool:

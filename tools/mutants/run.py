@@ -56,7 +56,9 @@ def _all(ask: Callable[[Rule, Path], str]) -> list[str]:
                 bench = benches.pop()
             try:
                 with _without(rule, bench):
-                    return ask(rule, bench)
+                    said = ask(rule, bench)
+                progress.console.print(f"{'noticed' if said else 'NOT noticed'}: {rule.sentence}", highlight=False)
+                return said
             finally:
                 with lock:
                     benches.append(bench)
