@@ -31,7 +31,6 @@ AUDIENCES = {
     ".vault.azure.net": "https://vault.azure.net",
     ".queue.core.windows.net": "https://storage.azure.com",
     ".blob.core.windows.net": "https://storage.azure.com",
-    ".blob.core.windows.net": "https://storage.azure.com",
     ".eventgrid.azure.net": "https://eventgrid.azure.net",
 }
 GRAPH = "/providers/microsoft.resourcegraph/resources"
