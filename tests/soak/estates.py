@@ -46,7 +46,7 @@ def _untouchable(dice: random.Random) -> list[dict[str, Any]]:
 def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return an estate of three to eight resources, and the grants that come late."""
     bodies: list[dict[str, Any]] = [vault()]
-    for number in range(dice.randint(2, 3)):
+    for number in range(dice.choice((1, 2, 2, 3))):
         key = dice.choice(("cmk", "cmk", "cmk", ""))
         bodies.append(account(f"st{number}", dice.choice((OLD, MID, OLD, "")) if key else "", key=key))
         bodies += [

@@ -44,7 +44,7 @@ class Host(FunctionHost):
     ) -> InvocationResponse:
         """Run a function, as long as this process lives."""
         await self._life.step()
-        current = Handling(value.string) if name == "work" else None
+        current = Handling(value.string, lambda: self._life.alive) if name == "work" else None
         handling.set(current)
         try:
             response = await super().run(name, value, metadata)
@@ -88,6 +88,7 @@ class Hosted(Run):
         clock = SkewedClock(timedelta(seconds=self.dice.uniform(-3, 3)))
         fresh["SystemClock"] = lambda: clock
         fresh["LogSink"] = partial(Notes, self.life, self.watch)
+        fresh["from_file"] = lambda _: self.people.paper.fetch
         fresh["build"] = partial(
             fresh["build"],
             make_transport=way_out,
@@ -124,6 +125,9 @@ class Hosted(Run):
         for task in self._tasks:
             task.cancel()
         self._listen(SELDOM)
+
+    async def _bring_out_the_evidence(self) -> None:
+        await self.host.run("poison", TypedData(string="garbage"))
 
     async def _end(self) -> None:
         for task in self._tasks:

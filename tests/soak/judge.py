@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from sandbox.arm.following import ACCOUNTS, SCOPES, current, in_effect, pointer_of, principal_for
+from sandbox.blobs import containers
 from sandbox.keyring import Key
 from sandbox.queues import messages
 from sandbox.vault.access import may, state, vault_named
@@ -10,6 +13,7 @@ from sandbox.wire import Json
 from sandbox.world import World
 from shared.domain.reasons import Reason
 from shared.domain.work import WORK_QUEUE
+from shared.settings import CONTAINER
 from tests.soak.estates import is_untouchable
 from tests.soak.run import Run
 from tests.soak.watch import is_newer
@@ -25,11 +29,16 @@ def judged(one: Run) -> list[str]:
     now = one.world.clock.time()
     if stuck := [message.text for message in messages(one.world, "cmkautopilot", WORK_QUEUE) if message.visible <= now]:
         wrong.append(f"{len(stuck)} messages were left lying")
+    wrong += _unproven(one)
+    by_hand = one.people.paper.name
     for type_ in (ACCOUNTS, SCOPES):
         for stored in list(one.world.resources.of_type(type_)):
             body = current(one.world, stored)
-            if pointer_of(body) is not None:
-                wrong += _of_one(one.world, body, one.watch.last.get(str(body["id"]).lower()))
+            outcome = one.watch.last.get(str(body["id"]).lower())
+            if by_hand and str(body["name"]) == by_hand and not is_untouchable(str(body["id"])):
+                wrong += _left_to_people(one.world, body, outcome, one.people.paper.mode)
+            elif pointer_of(body) is not None:
+                wrong += _of_one(one.world, body, outcome)
     return wrong
 
 
@@ -50,6 +59,33 @@ def _of_one(world: World, body: Json, outcome: Json | None) -> list[str]:
     reasons |= {outcome["wait"]["reason"]} if "wait" in outcome else set()
     untrue = [one for one in reasons if not _is_true(world, body, one, wanted)]
     return [] if reasons and not untrue else [f"{name} ended with {outcome}, and it is on {in_effect(body)}"]
+
+
+def _left_to_people(world: World, body: Json, outcome: Json | None, mode: str) -> list[str]:
+    """Judge what a rule says is done by hand: left alone without a word, or told when it is behind."""
+    if pointer_of(body) is None:
+        return []
+    reasons = {one["reason"] for one in (outcome or {}).get("blocked", ())}
+    if mode == "ignore" and outcome and outcome["type"] == "leftAlone":
+        return []
+    if mode == "report" and reasons == {Reason.REPORT_ONLY.value} and in_effect(body) != _wanted(world, body):
+        return []
+    return _of_one(world, body, outcome) if mode == "report" else [f"{body['name']} ended with {outcome}"]
+
+
+def _unproven(one: Run) -> list[str]:
+    """Return the writes of instances that live on of which there is no evidence."""
+    if not one.keeps_evidence:
+        return []
+    kept = containers(one.world, "cmkautopilot").get(CONTAINER)
+    lines = [json.loads(line) for blob in (kept.blobs.values() if kept else ()) for line in blob.data.splitlines()]
+    proven = {
+        (line["resource"].lower(), write["toKey"].rpartition("/")[2])
+        for line in lines
+        for write in line.get("wrote", ())
+    }
+    owed = [(id_, version) for alive, id_, version in one.watch.owed if alive()]
+    return [f"no evidence of {id_} at {version[:6]}" for id_, version in owed if (id_, version) not in proven]
 
 
 def _key(world: World) -> Key:

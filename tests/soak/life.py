@@ -25,6 +25,7 @@ from sandbox.cloud import Cloud
 from sandbox.transport import InProcessTransport
 from shared import bootstrap
 from shared.adapters.journal import LogSink
+from shared.adapters.policy_file import Fetch
 from shared.bootstrap import App
 from tests.soak.watch import Watch, handling
 
@@ -149,11 +150,18 @@ class Instance:
     app: App
 
 
-def born(life: Life, cloud: Cloud, watch: Watch, environ: Mapping[str, str], dice: random.Random) -> Instance:
+def born(
+    life: Life, cloud: Cloud, watch: Watch, environ: Mapping[str, str], fetch: Fetch, dice: random.Random
+) -> Instance:
     """Return a new instance with a clock of its own."""
     way_out = partial(MortalTransport, cloud, life, watch)
     clock = SkewedClock(timedelta(seconds=dice.choice((0.0, 0.0, dice.uniform(-SKEW, SKEW)))))
-    with mock.patch.multiple(bootstrap, SystemClock=lambda: clock, LogSink=partial(Notes, life, watch)):
+    ours: dict[str, Any] = {
+        "SystemClock": lambda: clock,
+        "LogSink": partial(Notes, life, watch),
+        "from_file": lambda _: fetch,
+    }
+    with mock.patch.multiple(bootstrap, **ours):
         app = bootstrap.build(
             environ,
             make_transport=way_out,

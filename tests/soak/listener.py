@@ -126,7 +126,7 @@ class Listener:
     async def _run(self, instance: Instance, queue: Queue, message: Message) -> bool:
         text = base64.b64decode(message.text).decode()
         function: Callable[..., Awaitable[object]] = handle if queue.name == WORK_QUEUE else report_poison
-        current = Handling(text)
+        current = Handling(text, lambda: instance.life.alive)
         handling.set(current)
         try:
             await function(instance.app.context, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -20,7 +21,8 @@ from sandbox.wire import Call, Json
 from sandbox.world import World
 from shared.settings import WRITES
 from tests.soak.estates import grant_of, is_untouchable
-from tests.soak.watch import Watch
+from tests.soak.paper import Paper
+from tests.soak.watch import SWITCH, Watch
 from tests.support.azure import vault
 
 HOST = "kv-main.vault.azure.net"
@@ -48,6 +50,8 @@ class People:
         self._owed = list(late)  # grants that somebody forgot or took away
         self._tell = tell
         self._gone: list[Json] = []
+        self.counts: Counter[str] = Counter()
+        self.paper = Paper(world.now, watch.ban)
 
     def act(self) -> None:
         """Let somebody do something."""
@@ -65,12 +69,15 @@ class People:
             self._grant,
             self._revoke,
             self._switch,
+            self._policy,
+            self._policy,
         )
         self._dice.choice(kinds)()
 
     def mend(self) -> None:
-        """Switch writing on and give back what was taken."""
+        """Switch writing on, put the policy right, and give back what was taken."""
         self._write("on")
+        self.paper.say("on")
         while self._owed:
             self._grant()
 
@@ -178,13 +185,20 @@ class People:
                 self._tell(f"{body['name']} loses its grant")
 
     def _switch(self) -> None:
-        to = self._dice.choice(("off", "on", "on"))
+        to = self._dice.choice(("off", "on"))
+        self.counts[f"setting: {to}"] += 1
         self._write(to)
         self._tell(f"writing is switched {to}")
 
     def _write(self, to: str) -> None:
+        if to != self.environ[WRITES]:
+            self._watch.ban(SWITCH, None if to == "on" else self._world.now())
         self.environ[WRITES] = to
-        self._watch.switched(to)
+
+    def _policy(self) -> None:
+        what = self.paper.change(self._dice, [str(one["name"]) for one in self._mine()])
+        self.counts[f"policy: {what.partition(':')[0]}"] += 1
+        self._tell(f"the policy is changed: {what}")
 
     def _mine(self) -> list[Json]:
         """Return the accounts and scopes that use the key and are anybody's to change."""

@@ -47,8 +47,12 @@ def _count(tally: Tally, seed: int) -> None:
     one = soak(seed)
     found = Counter(one.trouble.counts)
     found.update({f"Event Grid: {kind}": count for kind, count in one.events.items()})
+    found.update(one.people.counts)
     found["deaths"] = one.deaths
     found["under the function host"] = int(seed % HOSTED == 0)
+    found["stale Graph"] = int(one.world.memory["graph"]["lag"] > 0)
+    found["late grants"] = len(one.late)
+    found["with evidence"] = int(one.keeps_evidence)
     found["requests"] = len(one.world.log)
     found["writes"] = one.watch.writes
     found["writes on what had just changed"] = one.watch.races

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,11 +22,13 @@ from sandbox.world import Resources, World
 from shared.domain.reasons import Reason
 from shared.domain.work import POISON_QUEUE, WORK_QUEUE
 from tests.soak.estates import is_untouchable
+from tests.soak.paper import EVERYTHING
 from tests.soak.trouble import ARM, IDENTITY
 
 KNOWN_FOR = timedelta(seconds=5.1)  # a decision rests on nothing older than 5 s when it is sent
 SKEW = timedelta(seconds=3.1)  # of an instance's clock: it may think a version valid that is not, and the reverse
 EXCUSED_FOR = timedelta(minutes=30)  # after the trouble: what began in it may still end badly
+SWITCH = "CMK_WRITES"
 AUDIENCES = {
     ARM: "https://management.azure.com",
     ".vault.azure.net": "https://vault.azure.net",
@@ -63,6 +66,7 @@ class Handling:
     """One message in the hands of an instance: what it changed in Azure, what it put, and what it reported."""
 
     text: str
+    alive: Callable[[], bool]  # whether the instance still is
     wrote: list[tuple[str, str]] = field(default_factory=list)  # (id in lower case, version)
     put: list[bytes] = field(default_factory=list)
     reports: list[Json] = field(default_factory=list)
@@ -98,15 +102,16 @@ class Watch:
         self.over_at: datetime | None = None
         self.failures = 0
         self.poisoned = 0
-        self._off_since: datetime | None = None
+        self.owed: list[tuple[Callable[[], bool], str, str]] = []  # evidence: who has to give it, id, version
+        self._bans: dict[str, datetime] = {}  # from when on nothing may be written, or nothing to a resource
         self._before: Json | None = None
 
-    def switched(self, to: str) -> None:
-        """Take note of the kill switch."""
-        if to == "on":
-            self._off_since = None
-        elif self._off_since is None:
-            self._off_since = self.world.now()
+    def ban(self, what: str, since: datetime | None) -> None:
+        """Take note of what must not be written, "" for anything; None: it may be again."""
+        if since is None:
+            self._bans.pop(what, None)
+        else:
+            self._bans[what] = since
 
     def sent(self, url: str) -> None:
         """Check where a request goes."""
@@ -145,21 +150,27 @@ class Watch:
     def _rotation(self, call: Call, current: Handling | None) -> None:
         if current is None or '"type":"rotate"' not in current.text:
             self.wrong.append(f"{call.method} {call.url} was sent, and nobody had asked for a new version")
-        self._check_switch(call.path, self._slack(current))
+        self._check_bans(call.path, self._slack(current))
 
     def _slack(self, current: Handling | None) -> timedelta:
         """Return how old what is known may be: a token may have to be had between the decision and the write."""
         since = current.token_since if current is not None else None
         return KNOWN_FOR + (self.world.now() - since if since else timedelta(0))
 
-    def _check_switch(self, what: str, slack: timedelta) -> None:
-        if self._off_since is not None and self.world.now() - self._off_since > slack - KNOWN_FOR:
-            self.wrong.append(f"{what} was written while writing was off")
+    def _check_bans(self, path: str, slack: timedelta) -> None:
+        """Check that writing was on, which is asked last of all, and that the rule allows it."""
+        now = self.world.now()
+        off = [since for what, since in self._bans.items() if what in {SWITCH, EVERYTHING}]
+        if off and now - min(off) > slack - KNOWN_FOR:
+            self.wrong.append(f"{path} was written while writing was off")
+        by_hand = self._bans.get(path.rpartition("/")[2])
+        if by_hand is not None and now - by_hand > slack:
+            self.wrong.append(f"{path} was written, and its rule says otherwise")
 
     def _attempt(self, call: Call, body: Json, slack: timedelta) -> None:
         """Check a write before anybody knows what will come of it."""
         now, path = self.world.now(), call.path
-        self._check_switch(path, slack)
+        self._check_bans(path, slack)
         if is_untouchable(path):
             self.wrong.append(f"{path} was written")
             return
@@ -239,6 +250,7 @@ class Watch:
             for write in report["wrote"]
         }
         self.wrong += [f"a write to {one[0]} was not reported" for one in current.wrote if one not in told]
+        self.owed += [(current.alive, *one) for one in current.wrote]
 
     def failed(self, kind: str, text: str) -> None:
         """Judge an exception: an item may fail when the queue did not take its successor, and for nothing else."""
