@@ -65,7 +65,7 @@ class Paper:
 
     def change(self, dice: random.Random, names: list[str]) -> str:
         """Let somebody change something; return what."""
-        kind = dice.choice(("on", "off", "off", "wrong", "lost", "by hand"))
+        kind = dice.choice(("on", "off", "off", "wrong", "lost", *(["by hand"] if names else [])))
         match kind:
             case "wrong":
                 self.break_()
