@@ -53,7 +53,7 @@ tests: $(STAMP)
 	@$(BIN)/python -m tools.azurite tell
 
 soak: $(STAMP)
-	@SOAK_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 2 --dist worksteal tests/soak
+	@$(BIN)/python -m tests.soak --seeds $(SEEDS)
 
 mutants: $(STAMP)
 	@$(BIN)/python -m tools.mutants.run

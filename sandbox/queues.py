@@ -103,6 +103,11 @@ def messages(world: World, account: str, queue: str) -> list[Message]:
     return list(found.live(world.clock.time()).values()) if found else []
 
 
+def queue_of(world: World, account: str, name: str) -> Queue | None:
+    """Return the queue itself, or None: for who plays the host without a client."""
+    return _queues(world, account).get(name)
+
+
 def _route(world: World, call: Call) -> Answer:
     authorize(world, call)
     account = _queues(world, call.host.partition(".")[0])

@@ -40,6 +40,7 @@ _BY_CODE: dict[str, Reason] = {
     "quotaexceeded": Reason.QUOTA,
     "resourcequotaexceeded": Reason.QUOTA,
 }
+_NEW_TOKEN = {"expiredauthenticationtoken"}  # the next try comes with a fresh one
 _LATER = {
     **dict.fromkeys((408, 500, 502, 503, 504), Reason.SERVICE_UNAVAILABLE),
     **dict.fromkeys((409, 412, 423), Reason.CONFLICT),
@@ -61,6 +62,9 @@ def _answered(error: HttpResponseError, response: Any) -> AppError:
     status = int(response.status_code)
     code, message = _code_and_message(error)
     detail = _clean(f"{status} {code}: {message}")
+    if code.lower() in _NEW_TOKEN or (status == 400 and not code):  # noqa: PLR2004
+        # Azure always says what is wrong with a request: an answer that does not was spoilt on its way.
+        return TryLater(Reason.SERVICE_UNAVAILABLE, detail)
     if known := _BY_CODE.get(code.lower()):
         return Refusal(known, detail)
     if status == 404 and code.lower() in _GONE:  # noqa: PLR2004

@@ -1,40 +1,40 @@
-"""One seeded run: an estate, two instances of the app, a while of trouble, then calm. All follows from the seed."""
+"""One seeded run: an estate, instances of the app, a while of trouble, then calm. All follows from the seed."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
-from unittest import mock
 
-from azure.core.exceptions import AzureError, HttpResponseError
-from azure.storage.queue import QueueMessage
-
+from sandbox.cloud import Cloud
 from sandbox.eventgrid.delivery import Pump
-from sandbox.identity import identity_header
+from sandbox.host.webhook import receive
+from sandbox.host.worker import FunctionFailed
 from sandbox.stage import default_subscriptions
-from sandbox.transport import IDENTITY_ENDPOINT
-from sandbox.virtual import VirtualClock, run
-from sandbox.wire import Answer, Call
-from sandbox.world import Hooks
-from shared.bootstrap import App
-from shared.domain.work import Cause, Source, Sweep
-from shared.usecases.handle import handle, report_poison
+from sandbox.wire import Answer, Call, Json
+from sandbox.world import Hooks, World
+from shared.domain.keys import parse_key_url
+from shared.domain.work import Cause, RotateKey, Source, Sweep, WorkItem
+from shared.usecases.handle import report_poison
 from shared.usecases.intake import take_delivery
+from tests.soak.estates import OWN_GROUP
+from tests.soak.life import Graveyard, Instance, Life, born
+from tests.soak.listener import Listener
+from tests.soak.people import People
 from tests.soak.trouble import Trouble
 from tests.soak.watch import Watch
-from tests.support.azure import MID, OLD, START, Azure, account, estate, scope, vault
+from tests.support.azure import QUEUE_URI, TOPIC
 
-TROUBLE = timedelta(minutes=20)
-WORKERS = 3  # on each instance
-MOST_DEQUEUES = 5
-LOCK = 600  # seconds a message stays hidden while somebody works on it, as the host has it
-RETRY = 30  # seconds until a failed one is tried again
+KEY = parse_key_url("https://kv-main.vault.azure.net/keys/cmk").key
+HAPPENINGS = (5, 12)
+TOLD, KEPT = 0.06, 0.3  # of the runs: with an outcome topic, with evidence
+MOST_STEPS = 60  # of a life that ends early
+DAY, QUIET = 86400.0, 1800.0  # seconds
+CALM = DAY + 3 * 3600.0  # what storage takes to follow, what a late event takes, and a little more
 
 
 @dataclass
@@ -42,46 +42,92 @@ class Run:
     """What a run needs and what it found."""
 
     seed: int
-    azure: Azure
+    world: World
+    late: list[Json]
     story: list[str] = field(default_factory=list)  # what happened, for whoever has to find out why
-    poisoned: int = 0
-    bugs: list[str] = field(default_factory=list)
+    deaths: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+    writes_in_last_sweep: int = 0
 
     def __post_init__(self) -> None:
         self.dice = random.Random(f"soak {self.seed}")
-        self.watch = Watch(self.azure.world)
-        self.trouble = Trouble(self.dice, self.azure.world, self.tell)
-        self.instances: list[App] = [self.azure.app, self.azure.instance()]
-        self.tasks: dict[int, list[asyncio.Task[None]]] = {}
-        self.pump = Pump(self.azure.world, self._post)
-        functions = frozenset({"key_events", "resource_events"})
-        self.pump.subscriptions.load(default_subscriptions(self.azure.world, functions))
+        self.environ: MutableMapping[str, str] = {
+            "AzureWebJobsStorage__queueServiceUri": QUEUE_URI,
+            "CMK_OWN_RESOURCE_GROUP": OWN_GROUP,
+            "CMK_WRITES": "on",
+            # Sinks beside the log cost a request for each report: a part of the runs is enough of them.
+            **({"CMK_OUTCOME_TOPIC": f"https://{TOPIC}/api/events"} if self.dice.random() < TOLD else {}),
+            **({} if self.dice.random() < KEPT else {"CMK_EVIDENCE": "off"}),
+        }
+        self.keeps_evidence = "CMK_EVIDENCE" not in self.environ
+        self.cloud = Cloud(self.world)
+        self.watch = Watch(self.world)
+        self.trouble = Trouble(self.dice)
+        self.people = People(self.dice, self.world, self.watch, self.environ, self.late, self.tell)
+        self.graveyard = Graveyard()
+        self.instances: list[Instance] = []
+        self.lives: list[Life] = []
+        self._mourning: list[asyncio.Task[None]] = []
+        self._open()
+        self.world.hooks = Hooks(before=self._before, after=self._after)
+        self.pump = Pump(self.world, self._post)
+        rows = default_subscriptions(self.world, frozenset({"key_events", "resource_events"}))
+        self.pump.subscriptions.load([{**row, "maxEventsPerBatch": self.dice.choice((1, 1, 4))} for row in rows])
+        self.listener = Listener(self.world, self.trouble, self.watch, lambda: self.instances, self.dice)
+
+    @property
+    def poisoned(self) -> int:
+        """Return how many messages were put away."""
+        return self.watch.poisoned
 
     def tell(self, what: str) -> None:
         """Add a line to the story."""
-        self.story.append(f"{self.azure.world.now():%d %H:%M:%S}  {what}")
+        self.story.append(f"{self.world.now():%d %H:%M:%S}  {what}")
 
     async def go(self) -> None:
         """Run from trouble to calm."""
-        self.azure.world.hooks = Hooks(before=self._before, after=self._after)
-        for number in range(len(self.instances)):
-            self._start(number)
-        pumping = asyncio.create_task(self.pump.run())
+        await self._begin()
+        running = [asyncio.create_task(one) for one in (self.listener.run(), self.pump.run())]
         await self._trouble()
         self.trouble.over = True
+        self.watch.over_at = self.world.now()
+        self.people.mend()
+        for life in self.lives:
+            life.last = None
+        await self._calm_down()
         self.tell("the trouble is over")
-        await self._sweep()
-        await self._calm(timedelta(hours=27))
-        await self._sweep()
-        await self._calm(timedelta(hours=1))
-        self.watch.writes_before_last_sweep = self.watch.writes
-        await self._sweep()
-        await self._calm(timedelta(hours=1))
-        for number in self.tasks:
-            self._stop(number)
-        pumping.cancel()
-        with suppress(asyncio.CancelledError):
-            await pumping
+        if self.dice.random() < 0.3:
+            await self._sweep()
+        await asyncio.sleep(CALM)
+        for _ in range(2):
+            before = self.watch.writes
+            await self._sweep()
+            await asyncio.sleep(QUIET)
+            self.writes_in_last_sweep = self.watch.writes - before
+        await self._bring_out_the_evidence()
+        self.graveyard.closed = True
+        await self._end()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _open(self) -> None:
+        """Make ready what depends on how the app runs."""
+
+    async def _begin(self) -> None:
+        """Start the app."""
+        self.instances = [self._birth() for _ in range(self.dice.choice((1, 2, 2, 3)))]
+
+    async def _bring_out_the_evidence(self) -> None:
+        """Give every instance something to keep: what its store did not take before goes with it."""
+        for one in self.instances:
+            await report_poison(one.app.context, "garbage")
+
+    async def _calm_down(self) -> None:
+        """Take note that the trouble is over."""
+
+    async def _end(self) -> None:
+        """Stop the app."""
 
     def _before(self, call: Call) -> Answer | None:
         self.watch.before(call)
@@ -89,131 +135,92 @@ class Run:
 
     def _after(self, call: Call, answer: Answer) -> Answer:
         self.watch.after(call, answer)
+        if call.method == "POST" and call.host.endswith(".queue.core.windows.net"):
+            self.listener.notice()
         return self.trouble.after(call, answer)
 
+    def _new_life(self) -> Life:
+        short = not self.trouble.over and self.dice.random() < 0.3
+        last = self.dice.randint(1, MOST_STEPS) if short else None
+        life = Life(len(self.lives) + 1, self.graveyard, last=last, after=self.dice.random() < 0.5)
+        life.death.add_done_callback(lambda _: self._died(life))
+        self.lives.append(life)
+        return life
+
+    def _birth(self) -> Instance:
+        return born(self._new_life(), self.cloud, self.watch, self.environ, self.people.paper.fetch, self.dice)
+
+    def _died(self, life: Life) -> None:
+        self.deaths += 1
+        self.tell(f"instance {life.number} dies at step {life.steps}")
+        self._mourning.append(asyncio.get_running_loop().create_task(self._after_death(life)))
+
+    async def _after_death(self, life: Life) -> None:
+        await asyncio.sleep(self.dice.uniform(0, 20))
+        await self._replace(life)
+
+    async def _replace(self, life: Life) -> None:
+        self.instances = [one for one in self.instances if one.life is not life] + [self._birth()]
+        self.listener.notice()
+
     async def _post(self, endpoint: str, headers: Mapping[str, str], body: bytes) -> int:
-        del endpoint, headers
-        app = self.dice.choice(self.instances)
-        try:
-            await take_delivery(app.context, body.decode(), app.new_id)
-        except Exception as error:  # noqa: BLE001  the host answers 500 and Event Grid comes again
-            self.tell(f"a delivery failed: {type(error).__name__}")
-            return 500
-        return 202
+        """Hand a body of Event Grid's to some instance, as the host does: event by event, 500 when one fails."""
+        del endpoint
+        living = [one for one in self.instances if one.life.alive]
+        if not living:
+            return 503
+        app, life = (chosen := self.dice.choice(living)).app, chosen.life
+        answered: list[int] = []
+
+        async def deliver(event: Any) -> None:
+            try:
+                await take_delivery(app.context, json.dumps(event), app.new_id)
+            except Exception as error:  # whatever it is, Event Grid comes again
+                raise FunctionFailed(repr(error)) from error
+
+        async def invoked() -> None:
+            answered.append((await receive(headers["aeg-event-type"], body, deliver))[0])
+
+        return answered[0] if await life.outlived(invoked()) else 0
 
     async def _trouble(self) -> None:
-        end = self.azure.world.now() + TROUBLE
-        while self.azure.world.now() < end:
-            await asyncio.sleep(self.dice.uniform(5, 60))
-            what = self.dice.choice((self._somebody, self._somebody, self._death, self._event_trouble))
-            what()
-
-    def _somebody(self) -> None:
-        self.trouble.somebody()
+        await self._put(Sweep(Cause("first", Source.TIMER), self.world.now()))
+        if self.dice.random() < 0.2:
+            await self._put(RotateKey(KEY, Cause("rotate", Source.HTTP), self.world.now()))
+        for _ in range(self.dice.randint(*HAPPENINGS)):
+            await asyncio.sleep(self.dice.choice((0.0, 1.0, self.dice.uniform(0, 10), self.dice.uniform(0, 60))))
+            kinds = (*(self.people.act,) * 5, self._event_trouble, self._death)
+            self.dice.choice(kinds)()
 
     def _event_trouble(self) -> None:
-        def chosen(_: object) -> bool:
-            return True
-
-        kind = self.dice.choice(("duplicate", "delay", "drop"))
-        self.tell(f"Event Grid will {kind} an event")
+        kind = self.dice.choice(("duplicate", "delay", "a day's delay", "drop"))
+        self.events[kind] = self.events.get(kind, 0) + 1
         if kind == "duplicate":
-            self.pump.duplicate(chosen, apart=self.dice.uniform(0, 60))
-        elif kind == "delay":
-            self.pump.delay(chosen, self.dice.uniform(1, 1200))
+            self.pump.duplicate(_any, apart=self.dice.uniform(0, 60))
+        elif kind == "drop":
+            self.pump.drop(_any)
         else:
-            self.pump.drop(chosen)
+            self.pump.delay(_any, DAY if kind == "a day's delay" else self.dice.uniform(1, 300))
 
     def _death(self) -> None:
-        """Let an instance die in the middle of whatever it does; another one takes its place."""
-        number = self.dice.randrange(len(self.instances))
-        self.tell(f"instance {number} dies")
-        self._stop(number)
-        self.instances[number] = self.azure.instance()
-        self._start(number)
-
-    def _start(self, number: int) -> None:
-        self.tasks[number] = [asyncio.create_task(self._work(self.instances[number])) for _ in range(WORKERS)]
-
-    def _stop(self, number: int) -> None:
-        for task in self.tasks[number]:
-            task.cancel()
-
-    async def _work(self, app: App) -> None:
-        """Do what the host does with the queue."""
-        async with self.azure.queue() as queue:
-            while True:
-                message = None
-                with suppress(AzureError):
-                    message = await queue.receive_message(visibility_timeout=LOCK)
-                if message is None:
-                    await asyncio.sleep(self._pause())
-                    continue
-                await self._handle(app, queue, message)
-
-    def _pause(self) -> float:
-        """Return how long to sleep: till the next message is due, and not long while there is trouble."""
-        most = timedelta(hours=2) if self.trouble.over else timedelta(seconds=15)
-        coming = self.azure.next_visible()
-        until = most if coming is None else min(most, coming - self.azure.world.now())
-        return max(1.0, until.total_seconds())
-
-    async def _handle(self, app: App, queue: Any, message: QueueMessage) -> None:
-        try:
-            if int(message.dequeue_count or 1) > MOST_DEQUEUES:
-                self.poisoned += 1
-                await report_poison(app.context, str(message.content))
-            else:
-                await handle(app.context, str(message.content))
-            await queue.delete_message(message)
-        except HttpResponseError as error:
-            self.tell(f"the queue: {error.status_code}")
-        except AzureError as error:
-            self.tell(f"the queue: {type(error).__name__}")
-        except Exception as error:  # noqa: BLE001  the host tries again, whatever it is
-            self.tell(f"an item failed: {type(error).__name__}: {error}")
-            if not self.trouble.excuses(error):
-                self.bugs.append(f"{type(error).__name__}: {error}")
-            with suppress(AzureError):
-                await queue.update_message(message, visibility_timeout=RETRY)
+        """One process dies, or all of them at once."""
+        living = [one for one in self.lives if one.alive]
+        for life in living if self.dice.random() < 0.3 else living[:1]:
+            life.die()
 
     async def _sweep(self) -> None:
-        now = self.azure.world.now()
-        await self.instances[0].context.ports.queue.put(Sweep(Cause(f"sweep-{now:%H%M}", Source.TIMER), now))
+        await self._put(Sweep(Cause(f"sweep-{self.world.now():%d%H%M}", Source.TIMER), self.world.now()))
 
-    async def _calm(self, least: timedelta) -> None:
-        await asyncio.sleep(least.total_seconds())
-
-
-def soak(seed: int) -> Run:
-    """Carry out the run of a seed and return it for judging."""
-    dice = random.Random(f"estate {seed}")
-    bodies: list[dict[str, Any]] = [vault()]
-    for number in range(dice.randint(3, 6)):
-        key = dice.choice(("cmk", "cmk", "cmk", ""))
-        bodies.append(account(f"st{number}", dice.choice((OLD, MID, OLD, "")) if key else "", key=key))
-        bodies += [
-            scope(f"st{number}", f"scope{child}", dice.choice((OLD, MID, ""))) for child in range(dice.randint(0, 2))
-        ]
-    described = estate(*bodies, graphLag=dice.choice((0, 0, 30)))
-
-    async def main(clock: VirtualClock) -> Run:
-        azure = Azure(clock, described)
-        # The app's clock is the machine's; both are the virtual one here.
-        identity = {"IDENTITY_ENDPOINT": IDENTITY_ENDPOINT, "IDENTITY_HEADER": identity_header(azure.world)}
-        with mock.patch.dict(os.environ, identity):
-            one = Run(seed, azure)
-            await one.go()
-            return one
-
-    return run(main, seed=seed, start=START)
+    async def _put(self, item: WorkItem) -> None:
+        """Put an item as the timer or a person does, again and again until the queue has it."""
+        for _ in range(20):
+            living = [one for one in self.instances if one.life.alive]
+            if living:
+                with suppress(Exception):
+                    if await living[0].life.outlived(living[0].app.context.ports.queue.put(item)):
+                        return
+            await asyncio.sleep(5)
 
 
-def newest_usable(azure: Azure, now: datetime) -> str | None:
-    """Return the newest version of the key that may be used now, by the sandbox's own rules."""
-    key = azure.world.keyring.get("kv-main", "cmk")
-    if key is None:
-        return None
-    fit = [one for one in key.versions if one.enabled and not (one.expires and one.expires <= now)]
-    fit = [one for one in fit if not (one.not_before and one.not_before > now)]
-    return fit[-1].version if fit else None
+def _any(_: object) -> bool:
+    return True

@@ -1,127 +1,120 @@
-"""The trouble of a run: what Azure, the network and other people do. All of it from the run's dice."""
+"""What goes wrong with requests: drawn for each one, before its effect and after it."""
 
 from __future__ import annotations
 
-import copy
 import random
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from sandbox.arm.store import save
-from sandbox.vault import keys as vault_keys
-from sandbox.vault.access import find_vault
 from sandbox.wire import Answer, Call, Unreachable
-from sandbox.world import World
 
-VAULT = "kv-main.vault.azure.net"
-ODDS = 0.08  # of a request going wrong
-ACCOUNTS = "Microsoft.Storage/storageAccounts"
+BEFORE, AFTER, QUEUE = 0.10, 0.07, 0.03  # of a request, and of what the host does with a message
+TOO_LATE = 1000.0  # seconds; no client waits so long
+IDENTITY, ARM, WORK = "127.0.0.1", "management.azure.com", "queue.core.windows.net"
+_LRO = "azure-asyncoperation"
 
 
-def _error(code: str, status: int, **headers: str) -> Answer:
+def _error(status: int, code: str, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer.of({"error": {"code": code, "message": "trouble"}}, status, named)
 
 
 class Trouble:
-    """Faults on the way, and people at work."""
+    """Faults on the way. `counts` tells how often each kind struck."""
 
-    def __init__(self, dice: random.Random, world: World, tell: Callable[[str], None]) -> None:
-        self.dice = dice
-        self.world = world
-        self.tell = tell
+    def __init__(self, dice: random.Random) -> None:
         self.over = False
+        self.counts: Counter[str] = Counter()
+        self._dice = dice
+        self._operations: dict[str, str] = {}  # what becomes of a long-running operation, by its URL
+
+    def _strikes(self, odds: float) -> bool:
+        return not self.over and self._dice.random() < odds
 
     def before(self, call: Call) -> Answer | None:
         """Answer in Azure's place, or break the connection, now and then."""
-        if self.over or self.dice.random() > ODDS:
+        if operation := self._operations.get(call.url):
+            return self._operation(operation)
+        if not self._strikes(BEFORE):
             return None
-        if call.host.endswith("queue.core.windows.net"):
-            return self._queue_trouble()
-        what = self.dice.choice(("429", "409", "503", "500", "reset", "slow-429"))
-        if what == "reset":
-            raise Unreachable("trouble: no connection")
-        return {
-            "429": _error("TooManyRequests", 429, Retry_After=str(self.dice.randint(1, 40))),
-            "slow-429": _error("TooManyRequests", 429),
-            "409": _error("Conflict", 409),
-            "503": _error("ServiceUnavailable", 503),
-            "500": _error("InternalServerError", 500),
-        }[what]
+        kind = self._dice.choice(self._kinds(call))
+        self.counts[kind] += 1
+        return self._refusals()[kind]()
 
-    def _queue_trouble(self) -> Answer | None:
-        if self.dice.random() < 0.5:
-            raise Unreachable("trouble: the queue does not answer")
-        return Answer(503, {"x-ms-error-code": "ServerBusy"})
+    @staticmethod
+    def _kinds(call: Call) -> tuple[str, ...]:
+        everywhere = ("reset", "timeout", "500", "503", "429")
+        if call.host.endswith(WORK):
+            return ("reset", "timeout", "500", "503")
+        if call.host == IDENTITY:
+            return everywhere
+        if call.host != ARM:
+            return (*everywhere, "401 expired token", "502")
+        only_writes = ("412", "409") if call.method == "PATCH" else ()
+        return (*everywhere, "429 without a time", "409", "502", "401 expired token", *only_writes)
+
+    def _refusals(self) -> dict[str, Callable[[], Answer]]:
+        return {
+            "reset": self._reset,
+            "timeout": lambda: Answer(504, latency=TOO_LATE),
+            "429": lambda: _error(429, "TooManyRequests", Retry_After=str(self._dice.randint(1, 40))),
+            "429 without a time": lambda: _error(429, "TooManyRequests"),
+            "409": lambda: _error(409, "Conflict"),
+            "412": lambda: _error(412, "PreconditionFailed"),
+            "500": lambda: _error(500, "InternalServerError"),
+            "502": lambda: _error(502, "BadGateway"),
+            "503": lambda: _error(503, "ServiceUnavailable", Retry_After=str(self._dice.randint(0, 5))),
+            "401 expired token": lambda: _error(401, "ExpiredAuthenticationToken"),
+        }
+
+    @staticmethod
+    def _reset() -> Answer:
+        raise Unreachable("trouble: no connection")
 
     def after(self, call: Call, answer: Answer) -> Answer:
-        """Lose or spoil an answer after the effect, now and then."""
-        if self.over or self.dice.random() > ODDS / 2:
+        """Lose or spoil an answer once the effect has happened, now and then."""
+        operation = next((value for name, value in answer.headers.items() if name.lower() == _LRO), "")
+        if operation and self._strikes(BEFORE):
+            self._operations[operation] = kind = self._dice.choice(("LRO fails", "LRO stalls"))
+            self.counts[kind] += 1
+        if not self._strikes(AFTER):
             return answer
-        what = self.dice.choice(("reset", "504", "cut", "slow"))
-        if what == "reset":
-            raise Unreachable("trouble: the answer got lost")
-        if what == "504" and not call.host.endswith("queue.core.windows.net"):
-            return _error("GatewayTimeout", 504)
-        if what == "cut" and call.host == "management.azure.com" and len(answer.body) > 20:
-            return Answer(answer.status, answer.headers, answer.body[: len(answer.body) // 2])
-        return Answer(answer.status, answer.headers, answer.body, latency=self.dice.uniform(1, 15))
+        kinds = ["answer lost", "answer too late", "slow", "504 after the effect"]
+        if len(answer.body) > 2 and not call.host.endswith(WORK):
+            kinds += ["truncated body", "malformed body"]
+        kind = self._dice.choice(kinds)
+        self.counts[kind] += 1
+        return self._spoilt(kind, answer)
 
-    def excuses(self, error: Exception) -> bool:
-        """Return whether an item may fail with this: the queue itself did not take its successor."""
-        return type(error).__name__ in {"TryLater", "Refusal"} and not self.over
+    def _spoilt(self, kind: str, answer: Answer) -> Answer:
+        match kind:
+            case "answer lost":
+                raise Unreachable("trouble: the answer got lost")
+            case "answer too late":
+                return replace(answer, latency=TOO_LATE)
+            case "slow":
+                return replace(answer, latency=self._dice.uniform(1, 15))
+            case "504 after the effect":
+                return _error(504, "GatewayTimeout")
+            case "truncated body":
+                return replace(answer, body=answer.body[: self._dice.randrange(1, len(answer.body))])
+            case _:
+                return replace(
+                    answer, body=self._dice.choice((b"<html>busy</html>", b"{}", b"[]", b"null", b"\xff\xfe"))
+                )
 
-    def somebody(self) -> None:
-        """Let somebody do something."""
-        self.dice.choice((self._new_version, self._toggle, self._pin, self._delete))()
+    def _operation(self, fate: str) -> Answer | None:
+        """Answer for a long-running operation: it stays as it is, or has failed, until the trouble is over."""
+        if self.over:
+            return None
+        failed: Any = {"status": "Failed", "error": {"code": "OperationFailed", "message": "trouble"}}
+        return Answer.of(failed if fate == "LRO fails" else {"status": "InProgress"})
 
-    def _key(self) -> Any:
-        vault = find_vault(self.world, VAULT)
-        assert vault is not None
-        return vault, vault_keys.living(self.world, vault, "cmk")
-
-    def _new_version(self) -> None:
-        vault, key = self._key()
-        if not key.latest.enabled:
-            return
-        made = vault_keys.rotate(self.world, vault, key)
-        self.tell(f"version {made.version[:6]} is made")
-
-    def _toggle(self) -> None:
-        """Somebody disables or enables a version; the oldest two stay, so that there is always one to use."""
-        _, key = self._key()
-        if len(key.versions) < 4:
-            return
-        one = self.dice.choice(key.versions[2:])
-        one.enabled = not one.enabled
-        one.updated = self.world.now()
-        self.tell(f"version {one.version[:6]} is {'enabled' if one.enabled else 'disabled'}")
-
-    def _pin(self) -> None:
-        """Somebody points an account at a version of his choice."""
-        _, key = self._key()
-        body = self._some_account()
-        if body is None:
-            return
-        version = self.dice.choice([one for one in key.versions if one.enabled]).version
-        pointer = body["properties"]["encryption"]["keyvaultproperties"]
-        pointer["keyversion"] = version
-        pointer["currentVersionedKeyIdentifier"] = f"https://{VAULT}/keys/cmk/{version}"
-        pointer["lastKeyRotationTimestamp"] = self.world.now().isoformat()
-        save(self.world, body)
-        self.tell(f"somebody pins {body['name']} to {version[:6]}")
-
-    def _delete(self) -> None:
-        """Somebody deletes an account, now and then."""
-        body = self._some_account()
-        if body is not None and self.dice.random() < 0.2:
-            self.world.resources.remove(body["id"])
-            self.tell(f"somebody deletes {body['name']}")
-
-    def _some_account(self) -> dict[str, Any] | None:
-        found = [
-            body
-            for body in self.world.resources.of_type(ACCOUNTS)
-            if body["properties"]["encryption"].get("keyvaultproperties")
-        ]
-        return copy.deepcopy(self.dice.choice(found)) if found else None
+    def queue_fails(self, kind: str) -> bool:
+        """Return whether the host's own dealing with the queue goes wrong now."""
+        if not self._strikes(QUEUE):
+            return False
+        self.counts[kind] += 1
+        return True

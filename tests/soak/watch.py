@@ -1,77 +1,320 @@
-"""The safety rules, checked at every write as Azure sees it."""
+"""The safety rules as they can be seen from outside: at each request, at each write, after each message."""
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
-from sandbox.arm.following import pointer_of, reported
-from sandbox.keyring import Key
-from sandbox.wire import Answer, Call
-from sandbox.world import World
+from sandbox.arm.encryption import READ_ONLY
+from sandbox.arm.following import pointer_of
+from sandbox.identity import bearer
+from sandbox.keyring import Key, KeyVersion
+from sandbox.queues import messages
+from sandbox.wire import Answer, Call, Json
+from sandbox.world import Resources, World
+from shared.domain.reasons import Reason
+from shared.domain.work import POISON_QUEUE, WORK_QUEUE
+from tests.soak.estates import is_untouchable
+from tests.soak.paper import EVERYTHING
+from tests.soak.trouble import ARM, IDENTITY
 
-# A decision may be 5 s old and a request take its time; another instance may have been faster (a lost race).
-KNOWN_FOR = timedelta(seconds=60)
+KNOWN_FOR = timedelta(seconds=5.1)  # a decision rests on nothing older than 5 s when it is sent
+SKEW = timedelta(seconds=3.1)  # of an instance's clock: it may think a version valid that is not, and the reverse
+EXCUSED_FOR = timedelta(minutes=30)  # after the trouble: what began in it may still end badly
+SWITCH = "CMK_WRITES"
+AUDIENCES = {
+    ARM: "https://management.azure.com",
+    ".vault.azure.net": "https://vault.azure.net",
+    ".queue.core.windows.net": "https://storage.azure.com",
+    ".blob.core.windows.net": "https://storage.azure.com",
+    ".eventgrid.azure.net": "https://eventgrid.azure.net",
+}
+GRAPH = "/providers/microsoft.resourcegraph/resources"
+# Nothing of the kind ever happens here: whoever says so took a passing trouble for a lasting one.
+NEVER_TRUE = {
+    one.value
+    for one in (
+        Reason.NO_RIGHTS,
+        Reason.VAULT_FORBIDDEN,
+        Reason.VAULT_NOT_KNOWN,
+        Reason.KEY_NOT_FOUND,
+        Reason.KEY_UNREADABLE,
+        Reason.VERSION_NOT_IN_VAULT,
+        Reason.NO_USABLE_VERSION,
+        Reason.KEY_TYPE_NOT_ACCEPTED,
+        Reason.VAULT_NOT_PROTECTED,
+        Reason.UNSUPPORTED_TYPE,
+        Reason.PROVISIONING_FAILED,
+        Reason.REFUSED,
+        Reason.MISCONFIGURED,
+        Reason.FOREIGN_HOST,
+        Reason.BUG,
+    )
+}
+_TEXT = re.compile(rb"<MessageText>([^<]*)</MessageText>")
+
+
+@dataclass
+class Handling:
+    """One message in the hands of an instance: what it changed in Azure, what it put, and what it reported."""
+
+    text: str
+    alive: Callable[[], bool]  # whether the instance still is
+    wrote: list[tuple[str, str]] = field(default_factory=list)  # (id in lower case, version)
+    put: list[bytes] = field(default_factory=list)
+    reports: list[Json] = field(default_factory=list)
+    token_since: datetime | None = None  # since when it asks for a token, and for nothing else
+
+
+handling: ContextVar[Handling | None] = ContextVar("handling", default=None)
+
+
+class Noted(Resources):
+    """The world's resources, with the time of each one's last change."""
+
+    def __init__(self, world: World) -> None:
+        vars(self).update(vars(world.resources))
+        self._clock = world.clock
+        self.changed: dict[str, datetime] = {}
+
+    def put(self, body: Json) -> None:
+        self.changed[str(body["id"]).lower()] = self._clock.now()
+        super().put(body)
 
 
 class Watch:
-    """Looks at every PATCH that has an effect, and at what it found there."""
+    """Looks over the app's shoulder. `wrong` says what should not have been."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.writes = 0
-        self.writes_before_last_sweep = 0
+        self.resources = world.resources = Noted(world)
         self.wrong: list[str] = []
-        # The call on its way: its path, the version that is there ("" follows), and since when.
-        self._found: tuple[str, str | None, datetime] = ("", None, world.now())
+        self.writes = 0
+        self.races = 0  # writes on what somebody had changed a moment before
+        self.last: dict[str, Json] = {}  # the last outcome by resource id in lower case
+        self.over_at: datetime | None = None
+        self.failures = 0
+        self.poisoned = 0
+        self.owed: list[tuple[Callable[[], bool], str, str]] = []  # evidence: who has to give it, id, version
+        self._bans: dict[str, datetime] = {}  # from when on nothing may be written, or nothing to a resource
+        self._before: Json | None = None
+
+    def ban(self, what: str, since: datetime | None) -> None:
+        """Take note of what must not be written, "" for anything; None: it may be again."""
+        if since is None:
+            self._bans.pop(what, None)
+        else:
+            self._bans[what] = since
+
+    def sent(self, url: str) -> None:
+        """Check where a request goes."""
+        host = (urlsplit(url).hostname or "").lower()
+        if host != IDENTITY and _audience(host) is None:
+            self.wrong.append(f"a request went to {host}")
 
     def before(self, call: Call) -> None:
-        """Note what a write is about to change."""
-        if not _is_write(call):
+        """Check a request on its way."""
+        current = handling.get()
+        if call.host == IDENTITY:
+            if current is not None and current.token_since is None:
+                current.token_since = self.world.now()
+            return
+        audience = _audience(call.host)
+        if "authorization" in call.headers and audience and bearer(self.world, call, (audience,)) is None:
+            self.wrong.append(f"no token for {call.host} went there")
+        if call.host == ARM:
+            self._arm(call, current)
+        elif call.host.endswith(".vault.azure.net") and call.method != "GET":
+            self._rotation(call, current)
+        if current is not None:
+            current.token_since = None
+
+    def _arm(self, call: Call, current: Handling | None) -> None:
+        self._before = None
+        if call.method == "GET" or call.path.lower() == GRAPH:
             return
         body = self.world.resources.get(call.path)
-        pointer = pointer_of(body) if body else None
-        since = str(reported(body).get("lastKeyRotationTimestamp") or "") if body else ""
-        there_since = datetime.fromisoformat(since) if since else datetime.min.replace(tzinfo=UTC)
-        self._found = (call.path.lower(), pointer.version if pointer else None, there_since)
+        if call.method != "PATCH" or call.path.lower().split("/")[6:7] != ["microsoft.storage"]:
+            self.wrong.append(f"{call.method} {call.path} was sent")
+        elif body is not None:
+            self._before = body
+            self._attempt(call, body, self._slack(current))
 
-    def after(self, call: Call, answer: Answer) -> None:
-        """Check a write that was carried out."""
-        if not _is_write(call) or answer.status != 200:
-            return
-        self.writes += 1
-        body = json.loads(call.body)
-        properties = body["properties"]
-        if set(body) != {"properties"} or not set(properties) <= {"encryption", "source", "keyVaultProperties"}:
-            self.wrong.append(f"more than the key was sent to {call.path}: {body}")
-        pointer = properties.get("keyVaultProperties") or properties["encryption"]["keyvaultproperties"]
-        version = str(pointer.get("keyversion") or pointer["keyUri"].rsplit("/", 1)[1])
-        key = self.world.keyring.get("kv-main", "cmk")
-        assert key is not None
-        self._check_newest(call.path, key, version)
-        self._check_not_older(call.path.lower(), key, version)
+    def _rotation(self, call: Call, current: Handling | None) -> None:
+        if current is None or '"type":"rotate"' not in current.text:
+            self.wrong.append(f"{call.method} {call.url} was sent, and nobody had asked for a new version")
+        self._check_bans(call.path, self._slack(current))
 
-    def _check_newest(self, path: str, key: Key, version: str) -> None:
-        known = key.find(version)
-        if known is None:
-            self.wrong.append(f"{path} was written to a version that is not there")
-            return
+    def _slack(self, current: Handling | None) -> timedelta:
+        """Return how old what is known may be: a token may have to be had between the decision and the write."""
+        since = current.token_since if current is not None else None
+        return KNOWN_FOR + (self.world.now() - since if since else timedelta(0))
+
+    def _check_bans(self, path: str, slack: timedelta) -> None:
+        """Check that writing was on, which is asked last of all, and that the rule allows it."""
         now = self.world.now()
-        newer = [one for one in key.versions[key.versions.index(known) + 1 :] if one.enabled]
-        if missed := [one for one in newer if now - max(one.created, one.updated) > KNOWN_FOR]:
-            self.wrong.append(f"{path} was written to {version[:6]} though {missed[0].version[:6]} was there")
+        off = [since for what, since in self._bans.items() if what in {SWITCH, EVERYTHING}]
+        if off and now - min(off) > slack - KNOWN_FOR:
+            self.wrong.append(f"{path} was written while writing was off")
+        by_hand = self._bans.get(path.rpartition("/")[2])
+        if by_hand is not None and now - by_hand > slack:
+            self.wrong.append(f"{path} was written, and its rule says otherwise")
 
-    def _check_not_older(self, path: str, key: Key, version: str) -> None:
-        at, there, since = self._found
-        if at != path or there is None:
+    def _attempt(self, call: Call, body: Json, slack: timedelta) -> None:
+        """Check a write before anybody knows what will come of it."""
+        now, path = self.world.now(), call.path
+        self._check_bans(path, slack)
+        if is_untouchable(path):
+            self.wrong.append(f"{path} was written")
             return
+        pointer = pointer_of(body)
+        fresh = now - self.resources.changed.get(path.lower(), datetime.min.replace(tzinfo=UTC)) <= slack
+        self.races += fresh
+        version = _version(call)
+        key = self.world.keyring.get("kv-main", "cmk")
+        if key is None or (known := key.find(version)) is None:
+            self.wrong.append(f"{path} was written to {version}, which is not there")
+            return
+        self._check_choice(path, key, known, now - slack, now)
+        if not fresh and pointer is not None:
+            self._check_direction(path, key, pointer.version, version)
+
+    def _check_choice(self, path: str, key: Key, chosen: KeyVersion, known_at: datetime, now: datetime) -> None:
+        """Check that the version was the newest usable one at some moment that the decision may rest on."""
+        if _never_usable(chosen, known_at, now):
+            self.wrong.append(f"{path} was written to {chosen.version[:6]}, which cannot be used")
+        newer = [one for one in key.versions if is_newer(key, one, chosen)]
+        if missed := [one for one in newer if _always_usable(one, known_at, now)]:
+            self.wrong.append(f"{path} was written to {chosen.version[:6]} though {missed[-1].version[:6]} was there")
+
+    def _check_direction(self, path: str, key: Key, there: str, version: str) -> None:
+        was, chosen = key.find(there), key.find(version)
         if not there:
             self.wrong.append(f"{path} followed and was pinned to {version[:6]}")
-            return
-        names = [one.version for one in key.versions]
-        if names.index(version) < names.index(there) and self.world.now() - since > KNOWN_FOR:
+        elif there == version:
+            self.wrong.append(f"{path} was written to {version[:6]}, where it was")
+        elif was is not None and chosen is not None and is_newer(key, was, chosen):
             self.wrong.append(f"{path} went back from {there[:6]} to {version[:6]}")
 
+    def after(self, call: Call, answer: Answer) -> None:
+        """Check what a request did."""
+        current = handling.get()
+        if current is not None and call.method == "POST" and call.path == f"/{WORK_QUEUE}/messages":
+            current.put.append(call.body)
+        if call.method == "POST" and call.path == f"/{POISON_QUEUE}/messages" and answer.status < 300:
+            self.poisoned += 1
+        if self._before is None or call.host != ARM or call.method != "PATCH" or answer.status != 200:
+            return
+        self.writes += 1
+        if current is not None:
+            current.wrote.append((call.path.lower(), _version(call)))
+        now_there = self.world.resources.get(call.path)
+        sent = set(json.loads(call.body))
+        if sent != {"properties"} or now_there is None or _rest(now_there) != _rest(self._before):
+            self.wrong.append(f"more than the key was changed of {call.path}: {call.body!r}")
 
-def _is_write(call: Call) -> bool:
-    return call.method == "PATCH" and call.host == "management.azure.com"
+    def reported(self, report: Json) -> None:
+        """Check a report the moment it is made: what has to wait must be on the queue."""
+        outcome, address = report["outcome"], report.get("address")
+        if outcome["type"] in {"waiting", "paced"}:
+            self._check_successor(report["item"], outcome)
+        if false := {one["reason"] for one in outcome.get("blocked", ())} & NEVER_TRUE:
+            self.wrong.append(
+                f"{_name(report['item'])} was said to be stopped by {', '.join(sorted(false))}: {outcome}"
+            )
+        if address and report["item"]["type"] == "resource" and outcome["type"] not in {"answered", "paced"}:
+            self.last[str(address["url"]).lower()] = outcome
+
+    def _check_successor(self, item: Json, outcome: Json) -> None:
+        current = handling.get()
+        name = _name(item)
+        if current is not None and any(_name(_decoded(_TEXT.findall(raw)[0])) == name for raw in current.put):
+            return
+        found = sum(1 for one in messages(self.world, "cmkautopilot", WORK_QUEUE) if _name(_decoded(one.text)) == name)
+        mine = current is not None and _name(json.loads(current.text)["item"]) == name
+        if found < 1 + mine:  # this message itself, and the one that comes after it
+            self.wrong.append(f"{name} was reported as {outcome['type']} and is not on the queue")
+
+    def handled(self, current: Handling) -> None:
+        """Check a message that was worked off: every write is in a report."""
+        told = {
+            (str(report["address"]["url"]).lower(), write["after"]["version"])
+            for report in current.reports
+            for write in report["wrote"]
+        }
+        self.wrong += [f"a write to {one[0]} was not reported" for one in current.wrote if one not in told]
+        self.owed += [(current.alive, *one) for one in current.wrote]
+
+    def failed(self, kind: str, text: str) -> None:
+        """Judge an exception: an item may fail when the queue did not take its successor, and for nothing else."""
+        self.failures += 1
+        over = self.over_at is not None and self.world.now() > self.over_at + EXCUSED_FOR
+        if over or kind not in {"TryLater", "Refusal"}:
+            self.wrong.append(f"an item failed: {kind}: {text}")
+
+
+def _audience(host: str) -> str | None:
+    return next((one for name, one in AUDIENCES.items() if host == name or host.endswith(name)), None)
+
+
+def _version(call: Call) -> str:
+    properties = json.loads(call.body)["properties"]
+    pointer = properties.get("keyVaultProperties") or properties["encryption"]["keyvaultproperties"]
+    return str(pointer.get("keyversion") or str(pointer.get("keyUri", "")).rpartition("/")[2])
+
+
+def is_newer(key: Key, one: KeyVersion, other: KeyVersion) -> bool:
+    """Return whether a version is newer as far as a vault tells: to the second, and which one is the latest."""
+    if int(one.created.timestamp()) == int(other.created.timestamp()):
+        return one is key.latest and one is not other
+    return one.created > other.created
+
+
+def _never_usable(one: KeyVersion, known_at: datetime, now: datetime) -> bool:
+    disabled = not one.enabled and one.updated < known_at
+    expired = one.expires is not None and one.expires < known_at - SKEW
+    early = one.not_before is not None and one.not_before > now + SKEW
+    return disabled or expired or early
+
+
+def _always_usable(one: KeyVersion, known_at: datetime, now: datetime) -> bool:
+    enabled = one.enabled and max(one.created, one.updated) < known_at
+    living = one.expires is None or one.expires > now + SKEW
+    begun = one.not_before is None or one.not_before < known_at - SKEW
+    return enabled and living and begun
+
+
+def _rest(body: Json) -> str:
+    """Return a body without what a new key version changes."""
+    plain: Json = json.loads(json.dumps(body))
+    properties: dict[str, Any] = plain["properties"]
+    for pointer in (
+        properties.get("keyVaultProperties"),
+        (properties.get("encryption") or {}).get("keyvaultproperties"),
+    ):
+        if pointer:
+            for name in (*READ_ONLY, "keyversion"):
+                pointer.pop(name, None)
+            if "keyUri" in pointer:
+                pointer["keyUri"] = str(pointer["keyUri"]).rsplit("/keys/", 1)[0]
+    properties.pop("lastModifiedTime", None)
+    return json.dumps(plain, sort_keys=True)
+
+
+def _decoded(text: str | bytes) -> Json:
+    found: Json = json.loads(base64.b64decode(text))["item"]
+    return found
+
+
+def _name(item: Json) -> str:
+    """Return what an item is about."""
+    about = item.get("address") or item.get("parent") or item.get("key") or item.get("host") or ""
+    where = about.get("url") or about.get("name") if isinstance(about, dict) else about
+    return f"{item['type']} {str(where).lower()}"

@@ -1,0 +1,72 @@
+"""The estate of a run: a few accounts and scopes, some of which must never be touched."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from tests.support.azure import ENCRYPTION_USER, MID, OLD, SUB, account, estate, scope, vault, version
+
+OWN_GROUP = f"/subscriptions/{SUB}/resourceGroups/rg-own"
+MANAGED_GROUP = f"/subscriptions/{SUB}/resourceGroups/rg-managed"
+OWN_ACCOUNT = "cmkautopilot"
+CERTIFICATE = "tls"
+KEYS = {
+    "kv-main": [
+        {"name": "cmk", "versions": [version(OLD), version(MID, "2026-03-01T00:00:00Z")]},
+        {
+            "name": CERTIFICATE,
+            "managed": True,
+            "versions": [version("d4" * 16), version("e5" * 16, "2026-03-01T00:00:00Z")],
+        },
+    ]
+}
+
+
+def _moved(body: dict[str, Any], group: str) -> dict[str, Any]:
+    return {**body, "id": body["id"].replace(f"/subscriptions/{SUB}/resourceGroups/rg-data", group)}
+
+
+def _untouchable(dice: random.Random) -> list[dict[str, Any]]:
+    """Return one or none of what is left alone: it is behind, and may be written by its owner only."""
+    owner = f"/subscriptions/{SUB}/resourceGroups/rg-data/providers/Microsoft.Databricks/workspaces/w"
+    managed_group = {"id": MANAGED_GROUP, "type": "Microsoft.Resources/resourceGroups", "managedBy": owner}
+    return dice.choice(
+        (
+            [],
+            [account(OWN_ACCOUNT)],
+            [_moved(account("stinown"), OWN_GROUP)],
+            [managed_group, _moved(account("stmanaged"), MANAGED_GROUP)],
+            [{**account("stowned"), "managedBy": owner}],
+            [account("stcert", "d4" * 16, key=CERTIFICATE)],
+        )
+    )
+
+
+def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return an estate of three to eight resources, and the grants that come late."""
+    bodies: list[dict[str, Any]] = [vault()]
+    for number in range(dice.choice((1, 2, 2, 3))):
+        key = dice.choice(("cmk", "cmk", "cmk", ""))
+        bodies.append(account(f"st{number}", dice.choice((OLD, MID, OLD, "")) if key else "", key=key))
+        bodies += [
+            scope(f"st{number}", f"scope{child}", dice.choice((OLD, MID, ""))) for child in range(dice.randint(0, 2))
+        ]
+    bodies += _untouchable(dice)
+    found = estate(*bodies, keys=KEYS, graphLag=dice.choice((0, 0, 30, 240)), seed=dice.randrange(2**31))
+    grants: list[dict[str, Any]] = found["roleAssignments"]
+    late = [one for one in grants if dice.random() < 0.15]
+    found["roleAssignments"] = [one for one in grants if one not in late]
+    return found, late
+
+
+def is_untouchable(id_: str) -> bool:
+    """Return whether nobody but its owner may change this resource."""
+    folded = id_.lower()
+    fenced = folded.startswith((f"{OWN_GROUP.lower()}/", f"{MANAGED_GROUP.lower()}/"))
+    return fenced or folded.split("/")[8:9] in ([OWN_ACCOUNT], ["stowned"], ["stcert"])
+
+
+def grant_of(scope_id: str, principal: str) -> dict[str, Any]:
+    """Return what lets a principal use the keys of a vault."""
+    return {"scope": scope_id, "principalId": principal, "roleDefinitionId": ENCRYPTION_USER}

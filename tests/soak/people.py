@@ -1,0 +1,222 @@
+"""Other hands: people, pipelines and policies that change the estate while the app is at work."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from sandbox import arm
+from sandbox.arm import roles
+from sandbox.arm.following import pointer_of
+from sandbox.arm.store import drop, save
+from sandbox.identity import issue
+from sandbox.keyring import Key
+from sandbox.vault import keys as vault_keys
+from sandbox.vault.access import find_vault
+from sandbox.wire import Call, Json
+from sandbox.world import World
+from shared.settings import WRITES
+from tests.soak.estates import grant_of, is_untouchable
+from tests.soak.paper import Paper
+from tests.soak.watch import SWITCH, Watch
+from tests.support.azure import vault
+
+HOST = "kv-main.vault.azure.net"
+ACCOUNTS = "Microsoft.Storage/storageAccounts"
+SCOPES = f"{ACCOUNTS}/encryptionScopes"
+API = "api-version=2025-06-01"
+
+
+class People:
+    """Everybody but the app. What they broke they mend when the trouble is over, except for what is gone."""
+
+    def __init__(
+        self,
+        dice: random.Random,
+        world: World,
+        watch: Watch,
+        environ: MutableMapping[str, str],
+        late: list[Json],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._dice = dice
+        self._world = world
+        self._watch = watch
+        self.environ = environ
+        self._owed = list(late)  # grants that somebody forgot or took away
+        self._tell = tell
+        self._gone: list[Json] = []
+        self.counts: Counter[str] = Counter()
+        self.paper = Paper(world.now, watch.ban)
+
+    def act(self) -> None:
+        """Let somebody do something."""
+        kinds = (
+            self._new_version,
+            self._new_version,
+            self._dated_version,
+            self._toggle,
+            self._pin,
+            self._pin,
+            self._follow,
+            self._tag,
+            self._delete,
+            self._recreate,
+            self._grant,
+            self._revoke,
+            self._switch,
+            self._policy,
+            self._policy,
+        )
+        self._dice.choice(kinds)()
+
+    def mend(self) -> None:
+        """Switch writing on, put the policy right, and give back what was taken."""
+        self._write("on")
+        self.paper.say("on")
+        while self._owed:
+            self._grant()
+
+    def key(self) -> Key:
+        """Return the key that everybody uses."""
+        found = find_vault(self._world, HOST)
+        assert found is not None
+        return vault_keys.living(self._world, found, "cmk")
+
+    def _new_version(self) -> None:
+        found = find_vault(self._world, HOST)
+        if found is not None and self.key().latest.enabled:
+            made = vault_keys.rotate(self._world, found, self.key())
+            self._tell(f"version {made.version[:6]} is made")
+
+    def _dated_version(self) -> None:
+        """Make a version that is valid later, or not for long."""
+        found, now = find_vault(self._world, HOST), int(self._world.clock.time())
+        assert found is not None
+        dates = self._dice.choice(({"nbf": now + 90}, {"nbf": now + 2000}, {"exp": now + 60}, {"exp": now + 4000}))
+        sent = {"kty": "RSA", "key_size": 3072, "attributes": dates}
+        made = vault_keys.create(self._world, found, "cmk", sent).latest
+        self._tell(f"version {made.version[:6]} is made with {dates}")
+
+    def _toggle(self) -> None:
+        """Disable or enable a version; the oldest two stay, so that there is always one to use."""
+        if len(self.key().versions) < 3:
+            return
+        one = self._dice.choice(self.key().versions[2:])
+        one.enabled = not one.enabled
+        one.updated = self._world.now()
+        self._tell(f"version {one.version[:6]} is {'enabled' if one.enabled else 'disabled'}")
+
+    def _pin(self) -> None:
+        version = self._dice.choice([one for one in self.key().versions if one.enabled]).version
+        self._point(version)
+
+    def _follow(self) -> None:
+        self._point("")
+
+    def _point(self, version: str) -> None:
+        body = self._some()
+        if body is None or pointer_of(body) is None:
+            return
+        if str(body["type"]).lower() == ACCOUNTS.lower():
+            encryption = body["properties"]["encryption"]
+            sent: Json = {"encryption": {**encryption, "keyvaultproperties": _pointer(version)}}
+        else:
+            url = f"https://{HOST}/keys/cmk"
+            sent = {
+                "source": "Microsoft.KeyVault",
+                "keyVaultProperties": {"keyUri": f"{url}/{version}" if version else url},
+            }
+        status = self._ask("PATCH", body["id"], {"properties": sent})
+        self._tell(f"somebody points {body['name']} at {version[:6] or 'no version'}: {status}")
+
+    def _tag(self) -> None:
+        body = self._some(ACCOUNTS)
+        if body is not None:
+            self._ask("PATCH", body["id"], {"tags": {"owner": str(self._dice.randrange(100))}})
+            self._tell(f"somebody tags {body['name']}")
+
+    def _delete(self) -> None:
+        body = self._some(ACCOUNTS)
+        if body is None or len(self._mine()) < 3 or self._dice.random() < 0.5:
+            return
+        family = [body, *self._world.resources.under(str(body["id"]))]
+        self._gone += [copy.deepcopy(one) for one in family if pointer_of(one) or one is body]
+        if self._dice.random() < 0.5:
+            drop(self._world, str(body["id"]))  # no event tells of it
+        else:
+            self._ask("DELETE", body["id"])
+        self._tell(f"somebody deletes {body['name']}")
+
+    def _recreate(self) -> None:
+        """Bring back what was deleted, as it was then."""
+        if self._gone:
+            for body in self._gone:
+                save(self._world, body)
+            self._tell(f"somebody brings {self._gone[0]['name']} back")
+            self._gone.clear()
+
+    def _grant(self) -> None:
+        if not self._owed:
+            return
+        one = self._owed.pop()
+        name = self._world.new_id()
+        properties = {
+            "principalId": one["principalId"],
+            "roleDefinitionId": f"/providers/{roles.DEFINITIONS}/{one['roleDefinitionId']}",
+        }
+        path = f"{one['scope']}/providers/{roles.ASSIGNMENTS}/{name}"
+        status = self._ask("PUT", path, {"properties": properties}, "api-version=2022-04-01")
+        self._tell(f"{one['principalId'][-6:]} is granted: {status}")
+
+    def _revoke(self) -> None:
+        body = self._some(ACCOUNTS)
+        if body is None or not body.get("identity"):
+            return
+        principal = str(body["identity"]["principalId"])
+        for one in list(self._world.resources.of_type(roles.ASSIGNMENTS)):
+            if one["properties"]["principalId"] == principal:
+                self._world.resources.remove(str(one["id"]))
+                self._owed.append(grant_of(str(vault()["id"]), principal))
+                self._tell(f"{body['name']} loses its grant")
+
+    def _switch(self) -> None:
+        to = self._dice.choice(("off", "on"))
+        self.counts[f"setting: {to}"] += 1
+        self._write(to)
+        self._tell(f"writing is switched {to}")
+
+    def _write(self, to: str) -> None:
+        if to != self.environ[WRITES]:
+            self._watch.ban(SWITCH, None if to == "on" else self._world.now())
+        self.environ[WRITES] = to
+
+    def _policy(self) -> None:
+        what = self.paper.change(self._dice, [str(one["name"]) for one in self._mine()])
+        self.counts[f"policy: {what.partition(':')[0]}"] += 1
+        self._tell(f"the policy is changed: {what}")
+
+    def _mine(self) -> list[Json]:
+        """Return the accounts and scopes that use the key and are anybody's to change."""
+        found = [*self._world.resources.of_type(ACCOUNTS), *self._world.resources.of_type(SCOPES)]
+        return [one for one in found if not is_untouchable(str(one["id"]))]
+
+    def _some(self, type_: str = "") -> dict[str, Any] | None:
+        found = [one for one in self._mine() if not type_ or str(one["type"]).lower() == type_.lower()]
+        return copy.deepcopy(self._dice.choice(found)) if found else None
+
+    def _ask(self, method: str, path: str, body: Json | None = None, query: str = API) -> int:
+        """Ask Azure Resource Manager as somebody else: events are told, no fault strikes, the call log stays ours."""
+        token, _ = issue(self._world, "another-hand", "https://management.azure.com/", self._world.tenant_id)
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        url = f"https://management.azure.com{path}?{query}"
+        raw = b"" if body is None else json.dumps(body).encode()
+        return arm.answer(self._world, Call(method, url, headers, raw)).status
+
+
+def _pointer(version: str) -> Json:
+    return {"keyvaulturi": f"https://{HOST}/", "keyname": "cmk", "keyversion": version}
