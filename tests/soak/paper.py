@@ -29,12 +29,12 @@ class Paper:
         self._text: str | None = ""
         self.say("on")
 
-    async def fetch(self, mark: str) -> tuple[str | None, str]:
+    async def fetch(self, mark: str) -> tuple[bytes | None, str]:
         """Return the text if it is not the one that is known; OSError while it is lost."""
         if self._text is None:
             raise OSError("trouble: no file")
         new = str(self._written)
-        return (None, mark) if mark == new else (self._text, new)
+        return (None, mark) if mark == new else (self._text.encode(), new)
 
     def say(self, writes: str) -> None:
         """Write the policy anew. Whoever knew nothing of it before knows of it in twenty seconds."""
