@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--seed", type=int, default=1, help="everything random follows from it")
     up.add_argument("--folder", type=Path, default=Path(".sandbox"), help="certificates, az's configuration, app.log")
     up.add_argument("--queue", metavar="CONNECTION", help="a connection string: the app's queue is there, not here")
+    up.add_argument("--policy", type=Path, help="the app's policy (default: CMK_POLICY, or the sandbox's own)")
     up.add_argument("--lock", type=int, default=LOCK_SECONDS, help="seconds a dead app's messages stay hidden")
     up.add_argument("--json", action="store_true", help="print READY and one JSON object when all is up")
     up.add_argument("-v", "--verbose", action="store_true", help="show the app's log")

@@ -24,11 +24,14 @@ from sandbox.host.queues import LOCK_SECONDS
 from sandbox.https import PortTakenError
 from sandbox.keeper import AppFailedError
 
+POLICY_SETTING = "CMK_POLICY"
+POLICY = Path(sandbox.__file__).resolve().parent / "policy.yaml"  # what the app may do here, if nobody says otherwise
 QUEUE = "AzureWebJobsStorage"  # a connection string under this name takes the place of the sandbox's own queue
 SETTINGS = {
     "AzureWebJobsStorage__queueServiceUri": "https://cmkautopilot.queue.core.windows.net",
     "AzureWebJobsStorage__blobServiceUri": "https://cmkautopilot.blob.core.windows.net",
     "AzureWebJobsStorage__credential": "managedidentity",
+    POLICY_SETTING: str(POLICY),
     "CMK_OUTCOME_TOPIC": "https://cmk-outcomes.westeurope-1.eventgrid.azure.net/api/events",
     "WEBSITE_SITE_NAME": "cmk-autopilot",
     "WEBSITE_OWNER_NAME": "00000000-0000-4000-8000-000000000000+rg-cmk-autopilot-westeuropewebspace-Linux",
@@ -70,7 +73,7 @@ class AppProcess:
                 raise PortTakenError(f"port {port} is taken") from error
             raise
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
-        self._environ = self._environment(environment)
+        self._environ = self.environment(environment)
         self.log.write_bytes(b"")
         try:
             await self.start_again(offset)
@@ -101,12 +104,15 @@ class AppProcess:
         self._session = aiohttp.ClientSession(trust_env=False)
         await self._ready()
 
-    def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment that the app is given: the shell's, local.settings.json's, the sandbox's, and this."""
         local = self.folder / "local.settings.json"
         values: dict[str, Any] = json.loads(local.read_text("utf-8")).get("Values", {}) if local.exists() else {}
         found = {**os.environ, **{name: str(value) for name, value in values.items()}}
         found.pop(QUEUE, None)  # whose queue that is, the sandbox decides
         own = {name: value for name, value in SETTINGS.items() if QUEUE not in environment or QUEUE not in name}
+        if found.get(POLICY_SETTING):
+            del own[POLICY_SETTING]  # the user's own, from the shell or from local.settings.json
         return {**found, **own, **environment, KEYS: json.dumps(asdict(self.keys))}
 
     async def _ready(self) -> None:
@@ -152,6 +158,11 @@ class AppProcess:
         """Return the URL that Event Grid posts to for a function."""
         query = urlencode({"functionName": function, "code": self.keys.event_grid})
         return f"{self.url}/runtime/webhooks/eventgrid?{query}"
+
+    @property
+    def policy(self) -> str:
+        """Return which policy the app goes by: a file, or a blob's URL."""
+        return self._environ.get(POLICY_SETTING, "")
 
     @property
     def pid(self) -> int | None:

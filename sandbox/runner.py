@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console as Terminal
 from rich.panel import Panel
 
-from sandbox.appprocess import QUEUE
+from sandbox.appprocess import POLICY_SETTING, QUEUE
 from sandbox.estate import load_estate
 from sandbox.https import PortTakenError
 from sandbox.keeper import AppFailedError
@@ -30,7 +30,7 @@ async def serve(arguments: argparse.Namespace, ended: asyncio.Event) -> int:
             app=arguments.app,
             app_port=arguments.app_port,
             seed=arguments.seed,
-            settings={QUEUE: arguments.queue} if arguments.queue else {},
+            settings=_settings(arguments),
             folder=arguments.folder,
             lock=arguments.lock,
         )
@@ -41,6 +41,12 @@ async def serve(arguments: argparse.Namespace, ended: asyncio.Event) -> int:
     except (AppFailedError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
     return 1
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the app's settings that the command line names. Raises OSError for a policy that is not there."""
+    policy = {POLICY_SETTING: str(arguments.policy.resolve(strict=True))} if arguments.policy else {}
+    return {**policy, **({QUEUE: arguments.queue} if arguments.queue else {})}
 
 
 async def _until(sandbox: Sandbox, arguments: argparse.Namespace, ended: asyncio.Event) -> int:
@@ -88,6 +94,7 @@ def _words(sandbox: Sandbox) -> str:
             f"function key       {sandbox.app.keys.function}",
             f"master key         {sandbox.app.keys.master}",
             f"log                {sandbox.app.log}",
+            f"policy             {sandbox.app.policy}",
         ]
     lines += [
         "",

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from sandbox.demo.story import DemoStuckError, Result, Story
-from sandbox.demo.view import picture, plain, summary
+from sandbox.demo.view import picture, plain, services, summary
 from sandbox.keeper import AppFailedError
 
 WIDTH = 108
@@ -92,5 +92,7 @@ class Drawing:
 
     def finish(self, story: Story, result: Result) -> None:
         """Write the file."""
+        if story.tally is not None:
+            self._paper.print(services(story.tally))
         self._paper.print(summary(story, result))
         self._paper.save_svg(str(self._path), title="make demo")

@@ -10,8 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from sandbox import identity
+from sandbox.appprocess import POLICY, POLICY_SETTING
+from sandbox.demo import services
 from sandbox.demo.estate import KEY, KEY_VAULT, make
 from sandbox.demo.ledger import Ledger
+from sandbox.demo.tally import Tally
 from sandbox.eventgrid.subscriptions import of_type
 from sandbox.queues import messages
 from sandbox.stage import Stage
@@ -23,10 +26,14 @@ QUEUE, POISON = "cmk-work", "cmk-work-poison"
 QUEUE_ACCOUNT = "cmkautopilot"
 LOOK_SECONDS = 0.25
 # The followers look once a day; the sweep timer stays off, so that events alone have to do it all.
+AN_HOUR = timedelta(hours=1)
 A_DAY_AND_MORE = timedelta(hours=25, minutes=30)
-SETTINGS = {"AzureWebJobs.sweep.Disabled": "true"}
+SETTINGS = {"AzureWebJobs.sweep.Disabled": "true", POLICY_SETTING: str(POLICY)}
+# Of the second act: while work is due within a few minutes they pass, else a day does, on which followers look.
+A_FEW_MINUTES = timedelta(minutes=15)
+_SHIFTS = 12  # at most: what still waits then is told
 _LOCK_SECONDS = 10  # not the host's ten minutes: a dead app's work comes again while somebody watches
-_OWN_CALLS = {"vault": 2}  # the two rotations are made by the story, not by the app
+_OWN_CALLS = 2  # of the vault: the two rotations are made by the story, not by the app
 
 
 class DemoStuckError(Exception):
@@ -58,18 +65,24 @@ class Result:
     seconds: float
     simulatedSeconds: float  # noqa: N815
     requests: Json
+    services: Json = field(default_factory=dict)  # the second act, counted apart
+
+    @property
+    def first_fine(self) -> bool:
+        """Return whether every user of the first act's key is verified at the newest version in effect."""
+        return self.verified == self.users and not (self.blocked or self.failed or self.lost)
 
     @property
     def fine(self) -> bool:
-        """Return whether every user of the key is verified at the newest version in effect."""
-        return self.verified == self.users and not (self.blocked or self.failed or self.lost)
+        """Return whether that is so, and every other service ended as it should."""
+        return self.first_fine and self.services["wrong"] == 0
 
 
-def rotate(stage: Stage) -> str:
-    """Rotate the key through the vault's own API; return the new version."""
+def rotate(stage: Stage, vault: str = KEY_VAULT, key: str = KEY) -> str:
+    """Rotate a key through the vault's own API; return the new version."""
     world = stage.world
     token, _ = identity.issue(world, "key-officer", "https://vault.azure.net", world.tenant_id)
-    url = f"https://{KEY_VAULT}.vault.azure.net/keys/{KEY}/rotate?api-version=7.4"
+    url = f"https://{vault}.vault.azure.net/keys/{key}/rotate?api-version=7.4"
     answer = stage.cloud.answer(Call("POST", url, {"authorization": f"Bearer {token}"}, b"{}"))
     return str(answer.json()["key"]["kid"]).rpartition("/")[2]
 
@@ -87,6 +100,9 @@ class Story:
     lines: list[Line] = field(default_factory=list)
     touched: list[str] = field(default_factory=list)
     began: float = 0.0
+    first: Result | None = None  # of the first act, once it is over
+    tally: Tally | None = None  # of the second act, once it has begun
+    others: list[str] = field(default_factory=list)  # what else went wrong in it
     ledger: Ledger = field(init=False)
     sandbox: Sandbox = field(init=False)
 
@@ -104,8 +120,11 @@ class Story:
             self.tell(f"{len(self.ledger.users)} of {self.resources} resources use {KEY_VAULT}/{KEY}")
             await self._act()
             self.touched = self.ledger.touched()
+            self.first = self._result()
             self.watch(self)
-            return self._result()
+            self.first.services = await self._every_other_service()
+            self.watch(self)
+            return self.first
 
     async def _act(self) -> None:
         pump = self.sandbox.stage.pump
@@ -121,6 +140,27 @@ class Story:
         await self._shift(A_DAY_AND_MORE)
         await self._until(lambda: self._quiet(timedelta(days=7)))
         self.tell("the work queue is empty")
+
+    async def _every_other_service(self) -> Json:
+        """Rotate the keys of the second estate; return what came of it."""
+        stage = self.sandbox.stage
+        await stage.reset(services.make(self.seed))
+        await self._shift(AN_HOUR)  # what the app remembers of the first estate's vaults is old by then
+        tally = self.tally = Tally.open(stage.world)
+        self.tell(f"every other service: {len(tally.fates)} resources use {services.KEY}, which is rotated now")
+        for vault in services.VAULTS:
+            rotate(stage, vault, services.KEY)
+        await self._until(lambda: tally.reports > 0 and self._idle())
+        for _ in range(_SHIFTS):
+            if tally.heard() and self._quiet(timedelta(days=7)):
+                break
+            await self._shift(A_DAY_AND_MORE if self._quiet(A_FEW_MINUTES) else A_FEW_MINUTES)
+            await self._until(self._idle)
+        self.others = tally.judge()
+        result = tally.result(_counted(stage, len(services.VAULTS)), len(self.others) + self.poisoned())
+        ends = ", ".join(f"{result[one]} {one}" for one in ("moved", "verified", "configured", "unknown"))
+        self.tell(f"of these {ends}, {sum(result['reported'].values())} reported with the reason")
+        return result
 
     def _rotate_again_after(self, few: int) -> None:
         """Have the key rotated once more right after that many users have been moved."""
@@ -154,6 +194,14 @@ class Story:
         due = any(message.visible < limit for message in messages(stage.world, QUEUE_ACCOUNT, QUEUE))
         return not due and not stage.pump.subscriptions.waiting()
 
+    def _idle(self) -> bool:
+        """Return whether no event is on its way, and no work is due or being done just now."""
+        stage = self.sandbox.stage
+        work = messages(stage.world, QUEUE_ACCOUNT, QUEUE)
+        now = stage.clock.time()
+        busy = any(message.dequeue_count or message.visible <= now for message in work)
+        return not busy and not stage.pump.subscriptions.waiting()
+
     async def _shift(self, by: timedelta) -> None:
         stage = self.sandbox.stage
         stage.shift(by)
@@ -164,14 +212,15 @@ class Story:
         seen, since = -1, time.monotonic()
         while True:
             self.sandbox.check()
-            self.ledger.look()
+            (self.tally or self.ledger).look()
             self.watch(self)
             if done():
                 return
-            if (total := self.sandbox.stage.log.kinds["write"] + self.ledger.reports) != seen:
+            reports = self.tally.reports if self.tally is not None else self.ledger.reports
+            if (total := self.sandbox.stage.log.kinds["write"] + reports) != seen:
                 seen, since = total, time.monotonic()
             if time.monotonic() - since > self.patience:
-                raise DemoStuckError(f"nothing moved for {self.patience:.0f} s: {dict(self.ledger.standings())}")
+                raise DemoStuckError(f"nothing moved for {self.patience:.0f} s: {self._stand()}")
             await asyncio.sleep(LOOK_SECONDS)
 
     def poisoned(self) -> int:
@@ -179,11 +228,13 @@ class Story:
         return len(messages(self.sandbox.stage.world, QUEUE_ACCOUNT, POISON))
 
     def requests(self) -> Json:
-        """Return the app's requests by kind."""
-        counts = self.sandbox.stage.log.counts()
-        arm = {kind: counts["arm"][kind] for kind in ("read", "write", "childList")}
-        others = {kind: counts[kind] - _OWN_CALLS.get(kind, 0) for kind in ("vault", "graph", "identity")}
-        return {"arm": arm, **others}
+        """Return the app's requests by kind, in the first act."""
+        return self.first.requests if self.first else _counted(self.sandbox.stage, _OWN_CALLS)
+
+    def _stand(self) -> str:
+        if self.tally is None:
+            return str(dict(self.ledger.standings()))
+        return str({fate.name: fate.said for fate in self.tally.fates.values() if fate.said != fate.expected})
 
     def _result(self) -> Result:
         ledger, stage = self.ledger, self.sandbox.stage
@@ -204,3 +255,10 @@ class Story:
             simulatedSeconds=round(time.monotonic() - self.began + stage.clock.offset.total_seconds(), 1),
             requests=self.requests(),
         )
+
+
+def _counted(stage: Stage, own_calls: int) -> Json:
+    """Return the app's requests by kind; `own_calls` of the vault's are the story's."""
+    counts = stage.log.counts()
+    arm = {kind: counts["arm"][kind] for kind in ("read", "write", "childList")}
+    return {"arm": arm, "vault": counts["vault"] - own_calls, "graph": counts["graph"], "identity": counts["identity"]}

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sandbox.demo.ledger import User
 from sandbox.demo.story import Result, Story
+from sandbox.demo.tally import Fate, Tally
 
 COLOURS = {"verified": "green", "behind": "yellow", "waiting": "cyan", "blocked": "red", "unheard": "grey42"}
 WORDS = {
@@ -21,6 +22,7 @@ WORDS = {
     "blocked": "blocked",
     "unheard": "old version",
 }
+SURE = {"verified": "green", "configured": "green", "unknown": "cyan"}
 _WIDTH = 34
 _LINES = 9
 
@@ -40,7 +42,8 @@ def bar(counts: Counter[str], width: int = _WIDTH) -> Text:
 
 def picture(story: Story) -> RenderableType:
     """Return the whole live view."""
-    return Group(_users(story), _numbers(story), _story(story))
+    shown = (_users(story), _numbers(story)) if story.tally is None else (services(story.tally),)
+    return Group(*shown, _story(story))
 
 
 def _users(story: Story) -> RenderableType:
@@ -83,6 +86,24 @@ def _story(story: Story) -> RenderableType:
     return Panel(Text.from_markup("\n".join(lines)), title="what happens", border_style="grey50", box=box.ROUNDED)
 
 
+def services(tally: Tally) -> RenderableType:
+    """Return the table of the second act, type by type."""
+    table = Table(title="Every other service, by Azure's own state", box=box.SIMPLE_HEAD, title_justify="left")
+    for name in ("type", "used", "uses now", "how sure, or why not", "writes"):
+        table.add_column(name, justify="right" if name == "writes" else "left", no_wrap=True)
+    for fate in sorted(tally.fates.values(), key=lambda one: (one.type, one.name)):
+        colour = "red" if fate.wrong else SURE.get(fate.said, "grey42" if not fate.said else "yellow")
+        type_ = fate.type.removeprefix("Microsoft.")
+        said = f"{_sure(fate)}: {fate.wrong}" if fate.wrong else _sure(fate)
+        table.add_row(type_, fate.before[:8], fate.now[:8], Text(said, style=colour), str(fate.writes or ""))
+    return table
+
+
+def _sure(fate: Fate) -> str:
+    waits = not fate.said or fate.said.startswith("waiting")
+    return fate.said if waits or fate.way == "reported" else f"{fate.way}, {fate.said}"
+
+
 def summary(story: Story, result: Result) -> RenderableType:
     """Return what stays on the screen: the proof by kind of user, the cost, and the verdict."""
     table = Table(title="Every user of the key, by Azure's own state", box=box.SIMPLE_HEAD, title_justify="left")
@@ -103,12 +124,27 @@ def summary(story: Story, result: Result) -> RenderableType:
         f" throttling, {len(story.touched)} of {len(story.ledger.bystanders)} bystanders touched\n"
         f"{result.seconds:.0f} s here, {result.simulatedSeconds / 3600:.0f} h in the simulated Azure"
     )
-    return Group(table, Text(cost), _verdict(story, result))
+    return Group(table, Text(cost), _verdict(story, result), _second(story, result))
+
+
+def _second(story: Story, result: Result) -> RenderableType:
+    told = result.services
+    reasons = ", ".join(f"{number} {reason}" for reason, number in told["reported"].items())
+    words = (
+        f"{told['resources']} resources of other types: {told['verified']} verified, {told['configured']} configured"
+        f" (the service does not say what is in effect),\n{told['unknown']} unknown (it follows and does not say),"
+        f" {sum(told['reported'].values())} reported with the reason ({reasons})"
+    )
+    fates = story.tally.fates.values() if story.tally is not None else ()
+    wrong = [f"{fate.name} ended {fate.said or 'unheard'}: {fate.wrong}" for fate in fates if fate.wrong]
+    wrong += [f"{id_} was touched" for id_ in story.others]
+    colour = "red" if told["wrong"] else "green"
+    return Panel("\n".join([words, *wrong]), border_style=colour, style=colour, box=box.HEAVY, expand=False)
 
 
 def _verdict(story: Story, result: Result) -> RenderableType:
     newest = story.ledger.newest
-    if result.fine:
+    if result.first_fine:
         words = f"{result.verified} of {result.users} users are on version {newest}, in effect and verified"
         return Panel(words, border_style="green", style="green", box=box.HEAVY, expand=False)
     words = (
