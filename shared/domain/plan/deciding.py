@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.domain.keys import KeyHistory
+from shared.domain.plan.enforcement import enforced
 from shared.domain.plan.facts import Facts, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
 from shared.domain.plan.rotation import step_of
@@ -14,7 +15,17 @@ from shared.domain.service import May, Settled, Verb
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
-    """Return what to do, the change first; () means that nothing is to be done."""
+    """Return what to do, the changes first and in order; () means that nothing is to be done.
+
+    Keys that are used move before another one is begun with: the move needs no more than it had.
+    """
+    moved = _moved(facts)
+    if moved and isinstance(moved[0], SetKeys):
+        return moved
+    return (*enforced(facts), *moved)
+
+
+def _moved(facts: Facts) -> tuple[Step, ...]:
     if facts.wish is None and facts.rule is not None and facts.rule.rotation is Mode.IGNORE:
         return ()
     found = [_allowed(step, use, facts) for step, use in _found(facts)]

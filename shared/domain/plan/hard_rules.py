@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.domain.plan.facts import Facts
 from shared.domain.reasons import Blocked, Reason
+from shared.domain.vault import Vault
 
 
 def forbidden(facts: Facts) -> Blocked | None:
@@ -22,3 +23,11 @@ def forbidden(facts: Facts) -> Blocked | None:
     if arm.type.lower().startswith("microsoft.storage/") and arm.names[0].lower() in facts.own.storage_accounts:
         return Blocked(Reason.OWN_RESOURCE, detail="it is the app's own storage account")
     return None
+
+
+def forbidden_vault(facts: Facts, vault: Vault) -> Blocked | None:
+    """Return why this vault must not be written, or None: what the app stands on, and what Azure runs, stays as it is."""
+    if vault.group_id in facts.own.resource_groups:
+        return Blocked(Reason.OWN_RESOURCE, detail=f"{vault.id} lies in the app's own resource group")
+    managed = vault.group_id in facts.managed_groups
+    return Blocked(Reason.MANAGED_BY_AZURE, detail=f"the resource group of {vault.id} is managed") if managed else None
