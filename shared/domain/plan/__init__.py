@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shared.domain.plan.deciding import plan
-from shared.domain.plan.enforcement import enforces, ignored, key_wanted
+from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
 from shared.domain.plan.facts import Action, Facts, Ground, Own, SetKeys, Step
+from shared.domain.plan.hard_rules import forbidden
 from shared.domain.plan.rotation import certainty
 
 __all__ = [
@@ -15,8 +16,9 @@ __all__ = [
     "SetKeys",
     "Step",
     "certainty",
-    "enforces",
+    "forbidden",
     "ignored",
-    "key_wanted",
+    "lacks_key",
     "plan",
+    "wants_ground",
 ]

@@ -6,17 +6,16 @@ change that is refused afterwards.
 
 from __future__ import annotations
 
-from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, KeyRef, NeedMaterial, latest_usable, newest_usable
+from shared.domain.keys import BadKeyUrl, KeyHistory, KeyRef, NeedMaterial, latest_usable, newest_usable
 from shared.domain.plan.facts import Action, Facts, Ground, SetKeys, Step
-from shared.domain.plan.hard_rules import forbidden, forbidden_vault
+from shared.domain.plan.hard_rules import forbidden, forbidden_vault, unsettled
 from shared.domain.plan.rotation import MaterialMissing
 from shared.domain.policy import Mode, Origin, Region, Rule, Version
 from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault
-from shared.domain.reasons import Blocked, Reason, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Change, Json, KeyUse
-from shared.domain.service import Follow, May, Service, Settled, Traits, Verb
+from shared.domain.service import Follow, May, Service, Traits, Verb
 from shared.domain.vault import MOST_POLICIES, Vault, lacks, plain_location
-from shared.domain.wish import Wish
 
 _HARDENING = frozenset({May.HARDEN, May.IRREVERSIBLE})
 
@@ -26,9 +25,11 @@ def lacks_key(service: Service, uses: tuple[KeyUse, ...]) -> bool:
     return not any(use.slot == service.main_slot for use in uses) if service.main_slot else not uses
 
 
-def enforces(service: Service, uses: tuple[KeyUse, ...], rule: Rule | None, wish: Wish | None) -> bool:
-    """Return whether the rule wants the resource to begin to use a key; a caller's wish comes first."""
-    return wish is None and rule is not None and rule.encryption is Mode.FIX and lacks_key(service, uses)
+def wants_ground(facts: Facts) -> bool:
+    """Return whether the plan hangs on what a first key would stand on; a caller's wish comes before the rule."""
+    rule = facts.rule
+    wanted = facts.wish is None and rule is not None and rule.encryption is Mode.FIX
+    return wanted and rule is not None and lacks_key(facts.service, facts.uses) and not _bar(rule, facts)
 
 
 def ignored(service: Service, body: Json, rule: Rule) -> bool:
@@ -54,14 +55,13 @@ def enforced(facts: Facts) -> tuple[Step, ...]:
         return (Blocked(Reason.NOT_ENCRYPTED, slot, f"rule {rule.name!r} says report"),)
     if rule.encryption is Mode.IGNORE:
         return ()
-    if bar := forbidden(facts) or _beyond(rule, facts):
+    if bar := _bar(rule, facts) or unsettled(facts):
         return (bar,)
-    settled = facts.service.settled(facts.body)
-    if settled is Settled.FAILED:
-        return (Blocked(Reason.PROVISIONING_FAILED),)
-    if settled is Settled.BUSY:
-        return (wait_or_give_up(Blocked(Reason.PROVISIONING), waited=facts.waited, now=facts.now),)
     return _from_the_ground(facts, rule)
+
+
+def _bar(rule: Rule, facts: Facts) -> Blocked | None:
+    return forbidden(facts) or _beyond(rule, facts)
 
 
 def _beyond(rule: Rule, facts: Facts) -> Blocked | None:
@@ -123,7 +123,7 @@ def _fit(facts: Facts, rule: Rule, vault: Vault) -> Blocked | None:
 def _hardened(rule: Rule, vault: Vault) -> HardenVault | Blocked | None:
     if vault.recoverable and vault.protected:
         return None
-    if _HARDENING <= rule.may:
+    if rule.may >= _HARDENING:
         return HardenVault(vault.id)
     return Blocked(Reason.VAULT_NOT_PROTECTED, detail=f"the rule would have to say {_may(rule, *_HARDENING)}")
 
@@ -200,8 +200,3 @@ def _follows(traits: Traits, rule: Rule) -> bool:
 
 def _may(rule: Rule, *needed: May) -> str:
     return f"may: [{', '.join(sorted(one.value for one in frozenset(needed) - rule.may))}]"
-
-
-def key_wanted(ground: Ground | Blocked | None) -> tuple[KeyId, ...]:
-    """Return the key whose history a plan on this ground asks for."""
-    return (ground.key,) if isinstance(ground, Ground) else ()

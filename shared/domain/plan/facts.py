@@ -27,9 +27,9 @@ class Own(Struct, frozen=True):
 class Ground(Struct, frozen=True):
     """What a first key would stand on: which one it is, its vault, and who would reach it.
 
-    `identity`: as Change has it. `principal`: the object id it acts under, "" while the resource lacks a system-assigned
-    identity. `attached`: the resource has that identity. `grants`: the roles that the principal holds at, above and
-    below the vault.
+    `identity`: as Change has it. `principal`: the object id it acts under, "" while the resource lacks a
+    system-assigned one. `attached`: the resource has that identity. `grants`: the roles that the principal holds at,
+    above and below the vault.
     """
 
     key: KeyId
