@@ -94,7 +94,7 @@ async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Rotat
 
 async def _imported(context: Context, item: RotateKey) -> Blocked | None:
     """Return why a key whose material comes from elsewhere is not rotated in the vault: it would get material of
-    another origin, and nothing tells such keys apart [docs.microsoft key-vault byok-specification].
+    another origin, and nothing tells such keys apart [learn key-vault/keys/byok-specification].
     """
     for rule in (await context.ports.policies.current()).rules:
         if rule.origin is Origin.IMPORTED and could_name(rule.key, item.key):

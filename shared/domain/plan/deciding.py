@@ -9,7 +9,7 @@ from shared.domain.plan.hard_rules import forbidden, unsettled
 from shared.domain.plan.rotation import step_of
 from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
-from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.resource import Change, Edit, KeyUse, Revert
 from shared.domain.service import May, Verb
 

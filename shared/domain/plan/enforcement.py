@@ -6,13 +6,15 @@ change that is refused afterwards.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyRef, NeedMaterial, latest_usable, newest_usable
 from shared.domain.plan.facts import Action, Facts, Ground, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden, forbidden_vault, unsettled
 from shared.domain.plan.rotation import MaterialMissing
 from shared.domain.policy import Mode, Origin, Region, Rule, Version
 from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault
-from shared.domain.reasons import Blocked, Reason
+from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.resource import Change, Json, KeyUse
 from shared.domain.service import Follow, May, Service, Traits, Verb
 from shared.domain.vault import MOST_POLICIES, Vault, lacks, plain_location
@@ -51,6 +53,8 @@ def enforced(facts: Facts) -> tuple[Step, ...]:
     rule, slot = facts.rule, facts.service.main_slot
     if rule is None or facts.wish is not None or not lacks_key(facts.service, facts.uses):
         return ()
+    if facts.service.traits_of(facts.body).elsewhere and rule.encryption is not Mode.FIX:
+        return ()  # its key is named at another resource, which is told of itself
     if rule.encryption is Mode.REPORT:
         return (Blocked(Reason.NOT_ENCRYPTED, slot, f"rule {rule.name!r} says report"),)
     if rule.encryption is Mode.IGNORE:
@@ -67,11 +71,14 @@ def _bar(rule: Rule, facts: Facts) -> Blocked | None:
 def _beyond(rule: Rule, facts: Facts) -> Blocked | None:
     """Return why the service, or what the rule allows, is in the way."""
     slot, traits = facts.service.main_slot, facts.service.traits_of(facts.body)
-    if isinstance(reason := traits.ability(Verb.ENABLE), Reason):
+    if isinstance(reason := traits.elsewhere or traits.ability(Verb.ENABLE), Reason):
         return Blocked(reason, slot, "it should begin to use a key")
     if not slot:
         return Blocked(Reason.CANNOT, detail="nothing is known of how this service begins to use a key")
-    if missing := sorted(one.value for one in traits.permissions(Verb.ENABLE) - rule.may):
+    needed = traits.permissions(Verb.ENABLE)
+    if rule.version is Version.FOLLOW and _can_follow(traits):
+        needed |= traits.permissions(Verb.FOLLOW)
+    if missing := sorted(one.value for one in needed - rule.may):
         detail = f"may: [{', '.join(missing)}]; it should begin to use a key"
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, slot, detail)
     if facts.address.parent:
@@ -94,8 +101,8 @@ def _from_the_ground(facts: Facts, rule: Rule) -> tuple[Step, ...]:
         _access(facts, rule, ground),
         _change(facts, rule, ground),
     ):
-        if isinstance(found, Blocked):
-            return (Blocked(found.reason, slot, found.detail),)
+        if isinstance(found, Blocked | Wait):
+            return (replace(found, slot=slot),)
         if found is not None:
             steps.append(found)
     writes_vault = any(not isinstance(step, AssignIdentity | SetKeys) for step in steps)
@@ -128,11 +135,11 @@ def _hardened(rule: Rule, vault: Vault) -> HardenVault | Blocked | None:
     return Blocked(Reason.VAULT_NOT_PROTECTED, detail=f"the rule would have to say {_may(rule, *_HARDENING)}")
 
 
-def _key(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | Blocked | None:
+def _key(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | Wait | Blocked | None:
     history = facts.keys[ground.key]
     if not isinstance(history, Blocked):
         target = _newest(history, facts, rule)
-        return target if isinstance(target, Blocked) else None
+        return None if isinstance(target, KeyRef) else target
     if history.reason is not Reason.KEY_NOT_FOUND:
         return history
     return _made(facts, rule, ground)
@@ -171,19 +178,22 @@ def _access(facts: Facts, rule: Rule, ground: Ground) -> GrantAccess | Blocked |
     return GrantAccess(vault.id, ground.principal, vault.tenant, role, permissions)
 
 
-def _change(facts: Facts, rule: Rule, ground: Ground) -> SetKeys | Blocked:
+def _change(facts: Facts, rule: Rule, ground: Ground) -> SetKeys | Wait | Blocked:
     """Return the change itself. Before the key is made its version has no name."""
     history = facts.keys[ground.key]
     target = ground.key.at(None) if isinstance(history, Blocked) else _newest(history, facts, rule)
-    if isinstance(target, Blocked):
+    if not isinstance(target, KeyRef):
         return target
-    slot = facts.service.main_slot
-    return SetKeys((Change(slot, target, _follows(facts.service.traits_of(facts.body), rule), ground.identity),))
+    follow = _follows(facts.service.traits_of(facts.body), rule)
+    return SetKeys((Change(facts.service.main_slot, target, follow, ground.identity),))
 
 
-def _newest(history: KeyHistory, facts: Facts, rule: Rule) -> KeyRef | Blocked:
+def _newest(history: KeyHistory, facts: Facts, rule: Rule) -> KeyRef | Wait | Blocked:
     if history.backs_certificate:
         return Blocked(Reason.KEY_BACKS_CERTIFICATE)
+    if history.unasked is not None:
+        unsaid = Blocked(history.unasked, detail="whether a certificate owns the key, only the vault tells")
+        return wait_or_give_up(unsaid, waited=facts.waited, now=facts.now)
     traits = facts.service.traits_of(facts.body)
     choose = latest_usable if _follows(traits, rule) else newest_usable
     target = choose(history, traits.accepts, facts.now)
@@ -193,9 +203,14 @@ def _newest(history: KeyHistory, facts: Facts, rule: Rule) -> KeyRef | Blocked:
 
 
 def _follows(traits: Traits, rule: Rule) -> bool:
-    """Return whether the first key is followed: as the rule says, else wherever the service can."""
-    able = traits.follow is not Follow.NEVER and not isinstance(traits.ability(Verb.FOLLOW), Reason)
-    return traits.follow is Follow.ALWAYS or (able and rule.version is not Version.PIN)
+    """Return whether the first key is followed: as the rule says, else where the service can and the rule lets it."""
+    if traits.follow is Follow.ALWAYS or rule.version is Version.PIN:
+        return traits.follow is Follow.ALWAYS
+    return _can_follow(traits) and traits.permissions(Verb.FOLLOW) <= rule.may
+
+
+def _can_follow(traits: Traits) -> bool:
+    return traits.follow is not Follow.NEVER and not isinstance(traits.ability(Verb.FOLLOW), Reason)
 
 
 def _may(rule: Rule, *needed: May) -> str:
