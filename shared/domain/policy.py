@@ -78,7 +78,7 @@ class NewKey(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     not_before: datetime | None = None
     expires_after_days: Annotated[int, Meta(ge=28, le=36_500)] | None = None
     rotate_after_days: Annotated[int, Meta(ge=7, le=36_500)] | None = None
-    tags: Mapping[str, str] = NO_TAGS
+    tags: dict[str, str] = {}  # a dict, since it is reported as it is
 
 
 class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -35,18 +35,21 @@ class Progressed(Struct):
     as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
+    remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
 
     @property
     def to_do(self) -> str:
         """Return what people have to do now that the resource was moved; "" if it was not."""
-        return self.afterwards if self.wrote or (self.left_off and self.left_off.changes) else ""
+        moved = self.wrote or (self.left_off and self.left_off.changes)
+        return "; ".join(filter(None, (self.afterwards if moved else "", self.remark)))
 
 
 async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
     """Send the change. Returns whether Azure is still at it; `progress.going` then says where to ask."""
     requests = facts.service.write(facts.body, step.changes)
     progress.planned += step.changes
+    progress.remark = step.remark
     try:
         async with refusals_told(context, facts.address):
             all_sent = await _send(context, facts, step, requests, progress)

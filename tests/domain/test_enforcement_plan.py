@@ -197,6 +197,18 @@ def test_what_azure_never_takes_back_and_what_nobody_proved_take_the_rules_word(
     assert isinstance(plan(facts(ready(), service=final))[0], SetKeys)
 
 
+def test_following_that_nobody_proved_is_begun_with_only_when_the_rule_says_follow() -> None:
+    unsure = replace(SERVICE, traits=replace(SERVICE.traits, can={**SERVICE.traits.can, Verb.FOLLOW: Can.UNVERIFIED}))
+    for version, follows in ((Version.KEEP, False), (Version.FOLLOW, True), (Version.PIN, False)):
+        (step,) = plan(facts(ready(), replace(RULE, version=version), service=unsure))
+        assert isinstance(step, SetKeys)
+        (change,) = step.changes
+        assert isinstance(change, Change)
+        assert change.follow is follows
+    bare = replace(RULE, version=Version.FOLLOW, may=frozenset({May.GRANT}))
+    assert reason_of(plan(facts(ready(), bare, service=unsure))) is Reason.NOT_ALLOWED_BY_RULE
+
+
 def test_a_service_that_takes_only_keys_of_its_region_gets_no_other_whatever_the_rule_says() -> None:
     ground = ready(vault=replace(HOME, location="northeurope"))
     assert isinstance(plan(facts(ground))[0], SetKeys)

@@ -10,12 +10,13 @@ import pytest
 
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
+from shared.domain.evidence import encode as encode_line
 from shared.domain.evidence import line_of, worth_keeping
 from shared.domain.keys import parse_key_url
 from shared.domain.plan import SetKeys
 from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault
 from shared.domain.reasons import Reason
-from shared.domain.report import Certainty, Converged, Report, Stopped, Waiting
+from shared.domain.report import Certainty, Converged, Report, Stopped, Waiting, as_json
 from shared.domain.wish import Wish
 from shared.domain.work import Cause, CheckResource, RotateKey, Source, Sweep, encode
 from shared.usecases.check_resource import preview
@@ -466,6 +467,42 @@ def test_each_resource_gets_the_key_that_the_template_names_for_it(tmp_path: Pat
     on_azure(nothing_yet(west, north, *homes, keys=keys), story, environ=environ)
 
 
+@pytest.mark.parametrize("identity", ["system", UAI], ids=["system", "user-assigned"])
+def test_another_service_takes_the_same_steps_in_its_own_words(tmp_path: Path, identity: str) -> None:
+    id_ = plain()["id"].replace("Microsoft.Storage/storageAccounts/st1", "Microsoft.CognitiveServices/accounts/ai1")
+    one = {"id": id_, "name": "ai1", "type": "Microsoft.CognitiveServices/accounts", "location": "westeurope"}
+    one |= {"kind": "TextAnalytics", "sku": {"name": "S"}, "properties": {"provisioningState": "Succeeded"}}
+
+    async def story(azure: Azure) -> None:
+        await azure.check(one)
+        await azure.drain(until=timedelta(hours=1))
+        assert isinstance(azure.reports[-1].outcome, Converged)
+        assert [type(done.step) for report in azure.reports for done in report.did] == EVERY_STEP
+        chosen = azure.body(one)["properties"]["encryption"]["keyVaultProperties"]
+        assert chosen["keyName"] == "cmk"
+        assert chosen["keyVersion"]
+        assert bool(chosen.get("identityClientId")) is (identity == UAI)
+
+    may = "may: [create-key, grant, harden, irreversible, unproven]"
+    environ = policy(tmp_path, may, "createKey: {size: 2048}", f"identity: {identity}")
+    on_azure(nothing_yet(one, bare_vault(), user_assigned()), story, environ=environ)
+
+
+def test_a_vault_in_another_region_is_used_and_told_of_where_the_rule_only_reports(tmp_path: Path) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        steps = await preview(azure.app.context, item(azure, one))
+        assert steps is not None
+        report = await enforced(azure, one)
+        assert isinstance(report.outcome, Converged)
+        assert report.to_do == "the vault is in northeurope, the resource in westeurope"
+        assert getattr(steps[-1], "remark", "") == report.to_do
+
+    home = {**vault(), "location": "northeurope"}
+    on_azure(nothing_yet(one, home, keys=KEYS), story, environ=policy(tmp_path, ALL, "sameRegion: report"))
+
+
 def test_a_grant_that_has_not_spread_is_waited_for_and_not_made_again(tmp_path: Path) -> None:
     one = plain()
 
@@ -645,10 +682,13 @@ def test_every_step_is_evidence(tmp_path: Path) -> None:
     async def story(azure: Azure) -> None:
         report = await enforced(azure, one)
         assert worth_keeping(report)
+        assert as_json(report)["did"]
         line = line_of(report, "1")
+        assert encode_line(line)
         assert [done.step for done in line.did] == ["HardenVault", "CreateKey", "AssignIdentity", "GrantAccess"]
         assert line.did[0].place.lower() == vault()["id"].lower()
         assert line.did[3].said["principal"] == azure.body(one)["identity"]["principalId"]
         assert KEY in line.keys
+        assert azure.app.journals.failures == {}
 
-    on_azure(nothing_yet(one, bare_vault()), story, environ=policy(tmp_path, ALL, CREATE))
+    on_azure(nothing_yet(one, bare_vault()), story, environ=policy(tmp_path, ALL, "createKey: {}"))

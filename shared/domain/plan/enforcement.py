@@ -16,7 +16,7 @@ from shared.domain.policy import Mode, Origin, Region, Rule, Version
 from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.resource import Change, Json, KeyUse
-from shared.domain.service import Follow, May, Service, Traits, Verb
+from shared.domain.service import Can, Follow, May, Service, Traits, Verb
 from shared.domain.vault import MOST_POLICIES, Vault, lacks, plain_location
 
 _HARDENING = frozenset({May.HARDEN, May.IRREVERSIBLE})
@@ -117,14 +117,18 @@ def _fit(facts: Facts, rule: Rule, vault: Vault) -> Blocked | None:
     tenant = ground.tenant if isinstance(ground, Ground) else ""
     if tenant and vault.tenant and tenant != vault.tenant:
         return Blocked(Reason.CROSS_TENANT, detail=f"the vault is in tenant {vault.tenant}")
-    place = plain_location(str(facts.body.get("location") or ""))
-    if place != vault.location:
-        where = f"the vault is in {vault.location}, the resource in {place}"
+    if where := _apart(facts, vault):
         if facts.service.traits_of(facts.body).same_region:
             return Blocked(Reason.SAME_REGION_ONLY, detail=where)
         if rule.same_region is Region.REQUIRE:
             return Blocked(Reason.OTHER_REGION, detail=where)
     return Blocked(Reason.VAULT_CLOSED, detail=vault.id) if vault.closed else None
+
+
+def _apart(facts: Facts, vault: Vault) -> str:
+    """Return where the vault and the resource are if that is not the same region."""
+    place = plain_location(str(facts.body.get("location") or ""))
+    return "" if place == vault.location else f"the vault is in {vault.location}, the resource in {place}"
 
 
 def _hardened(rule: Rule, vault: Vault) -> HardenVault | Blocked | None:
@@ -185,7 +189,8 @@ def _change(facts: Facts, rule: Rule, ground: Ground) -> SetKeys | Wait | Blocke
     if not isinstance(target, KeyRef):
         return target
     follow = _follows(facts.service.traits_of(facts.body), rule)
-    return SetKeys((Change(facts.service.main_slot, target, follow, ground.identity),))
+    change = Change(facts.service.main_slot, target, follow, ground.identity)
+    return SetKeys((change,), _apart(facts, ground.vault))
 
 
 def _newest(history: KeyHistory, facts: Facts, rule: Rule) -> KeyRef | Wait | Blocked:
@@ -203,10 +208,11 @@ def _newest(history: KeyHistory, facts: Facts, rule: Rule) -> KeyRef | Wait | Bl
 
 
 def _follows(traits: Traits, rule: Rule) -> bool:
-    """Return whether the first key is followed: as the rule says, else where the service can and the rule lets it."""
+    """Return whether the first key is followed: as the rule says, else where it is proven that the service can."""
     if traits.follow is Follow.ALWAYS or rule.version is Version.PIN:
         return traits.follow is Follow.ALWAYS
-    return _can_follow(traits) and traits.permissions(Verb.FOLLOW) <= rule.may
+    sure = traits.ability(Verb.FOLLOW) is Can.YES and traits.permissions(Verb.FOLLOW) <= rule.may
+    return _can_follow(traits) and (sure or rule.version is Version.FOLLOW)
 
 
 def _can_follow(traits: Traits) -> bool:

@@ -62,9 +62,10 @@ class Facts(Struct, frozen=True):
 
 
 class SetKeys(Struct, frozen=True, tag=True):
-    """Change these slots, all at once."""
+    """Change these slots, all at once. `remark`: what people should know of it all the same."""
 
     changes: tuple[Edit, ...]
+    remark: str = ""
 
 
 Action = Preparation | SetKeys
