@@ -23,10 +23,11 @@ def site_itself(address: Address, body: Json) -> Site:
 
 
 async def _site(context: Context, policy: Policy, address: Address, body: Json) -> Site:
+    arm = address.arm
     groups: tuple[str, ...] = ()
     if policy.asks_for_groups:
-        groups = (await context.ports.finder.group_chains()).get(address.arm.subscription.lower(), ())
-    top = await _parent(context, address) if address.parent and policy.asks_about_parent(address.arm.type) else body
+        groups = (await context.ports.finder.group_chains()).get(arm.subscription.lower(), ())
+    top = await _parent(context, address) if address.parent and policy.asks_about_parent(arm.type) else body
     return _site_of(address, top, groups)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -221,6 +221,26 @@ def test_a_resource_of_the_app_and_one_that_azure_owns_are_left_alone() -> None:
         assert reason_of(plan(facts(ready(), **more))) in {Reason.OWN_RESOURCE, Reason.MANAGED_BY_AZURE}
 
 
+def test_a_key_to_be_imported_is_not_made() -> None:
+    absent = {KEY: Blocked(Reason.KEY_NOT_FOUND)}
+    assert isinstance(plan(facts(ready(), keys=absent))[0], CreateKey)
+    assert reason_of(plan(facts(ready(), replace(RULE, origin=Origin.IMPORTED), keys=absent))) is Reason.KEY_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"own": Own(frozenset({"/subscriptions/s/resourcegroups/ops"}))},
+        {"managed_groups": frozenset({"/subscriptions/s/resourcegroups/ops"})},
+    ],
+)
+def test_a_vault_of_the_app_or_of_azure_is_used_and_never_written(more: dict[str, Any]) -> None:
+    ours = replace(HOME, id=VAULT.replace("/rg/", "/ops/"))
+    assert isinstance(plan(facts(ready(ours), **more))[0], SetKeys)
+    bare = replace(ours, protected=False)
+    assert reason_of(plan(facts(ready(bare), **more))) in {Reason.OWN_RESOURCE, Reason.MANAGED_BY_AZURE}
+
+
 def test_a_key_that_backs_a_certificate_is_no_key_to_begin_with() -> None:
     keys = {KEY: replace(HISTORY, backs_certificate=True)}
     assert reason_of(plan(facts(ready(), keys=keys))) is Reason.KEY_BACKS_CERTIFICATE
@@ -254,6 +274,9 @@ def test_a_template_is_filled_in_and_knows_its_own_keys(template: str, key: str)
 
 
 @given(st.text(max_size=30))
+@example("a.b")
+@example("x.vault.azure.net/keys/other#")
+@example("a/../b")
 def test_no_tag_leads_to_another_host_or_path(value: str) -> None:
     site = replace(SITE, tags={"t": value})
     found = key_of("https://kv-{tag:t}.vault.azure.net/keys/k-{tag:t}", site)
