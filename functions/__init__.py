@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functions.converge import blueprint as converge
+from functions.enforce import blueprint as enforce
 from functions.evidence import blueprint as evidence
 from functions.health import blueprint as health
 from functions.key_events import blueprint as key_events
@@ -18,6 +19,7 @@ from functions.work import blueprint as work
 BLUEPRINTS = (
     health,
     converge,
+    enforce,
     rotate,
     use_key,
     revert,

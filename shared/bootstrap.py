@@ -28,6 +28,7 @@ from shared.adapters.evidence import EvidenceSink, Store
 from shared.adapters.evidence_blobs import BlobStore
 from shared.adapters.evidence_folder import FolderStore
 from shared.adapters.evidence_reading import EvidenceReader, NoEvidence
+from shared.adapters.grants import RoleGrants
 from shared.adapters.journal import Journals, LogSink, Sink, TopicSink
 from shared.adapters.keys import VaultKeys
 from shared.adapters.keys_arm import KeysThroughArm
@@ -41,6 +42,7 @@ from shared.adapters.storage_accounts import StorageAccounts
 from shared.adapters.switch import KillSwitch
 from shared.adapters.turns import OwnTurns
 from shared.adapters.turns_blob import BlobTurns
+from shared.adapters.vault_changes import VaultChanges
 from shared.adapters.vaults import VaultInventory
 from shared.adapters.work_queue import QueueSite, StorageWorkQueue
 from shared.domain.plain import one_line
@@ -101,12 +103,15 @@ def build(
     if settings.outcome_topic:
         sinks.append(TopicSink(connection, settings.outcome_topic, new_id))
     journals = Journals(tuple(sinks), clock.now)
+    vaults = VaultInventory(connection, graph, clock, settings.vaults)
     ports = Ports(
         clock=clock,
         resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection), arm),
         finder=graph,
         vaults=vaults,
         keys=VaultKeys(connection, clock, KeysThroughArm(vaults, clock)),
+        vault_changes=VaultChanges(vaults, clock),
+        grants=RoleGrants(arm, clock),
         queue=StorageWorkQueue(connection, QueueSite(settings.queue_service_uri, settings.queue_connection), clock),
         journal=journals,
         switch=KillSwitch(lambda: environ.get(settings_module.WRITES, "on"), policies),

@@ -13,9 +13,11 @@ from shared.domain.evidence_query import Page as EvidencePage
 from shared.domain.evidence_query import Query as EvidenceQuery
 from shared.domain.keys import KeyHistory, KeyId, Material
 from shared.domain.policy import Policy
+from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
 from shared.domain.report import Report
 from shared.domain.resource import Address, Json, Request
 from shared.domain.service import ChildList, Service
+from shared.domain.vault import Grant, Vault
 from shared.domain.work import WorkItem
 
 # The correlation id of the work going on: adapters put it on every request, the log on every line.
@@ -122,6 +124,10 @@ class Vaults(Protocol):
         """Return the vault of that ARM id if the inventory knows it, else None."""
         ...
 
+    async def settings(self, host: str) -> Vault | None:
+        """Return a vault as Azure Resource Manager shows it now; None: it is not shown. Raises Refusal, TryLater."""
+        ...
+
     async def first(self) -> VaultSite | None:
         """Return any vault that is ours to talk to, the same each time, or None."""
         ...
@@ -148,6 +154,45 @@ class Keys(Protocol):
 
     async def look(self, host: str) -> None:
         """Try a vault by one small read. Raises Refusal, TryLater."""
+        ...
+
+
+class Principal(Struct, frozen=True):
+    """Whom an identity acts as, and in which tenant ("" if that is not said)."""
+
+    id: str
+    tenant: str = ""
+
+
+class Grants(Protocol):
+    """Who holds which roles on vaults."""
+
+    async def held(self, vault: str, principal: str) -> tuple[Grant, ...]:
+        """Return the roles that a principal holds at, above and below a vault. Raises AppError."""
+        ...
+
+    async def principal(self, identity: str) -> Principal | None:
+        """Return whom a user-assigned identity acts as, or None when there is no such identity. Raises AppError."""
+        ...
+
+    async def give(self, step: GrantAccess) -> None:
+        """Give a principal a role; that it holds it already is no error. Raises AppError."""
+        ...
+
+
+class VaultChanges(Protocol):
+    """What is changed on vaults. Each is the same when it is done twice. All raise AppError."""
+
+    async def harden(self, step: HardenVault) -> None:
+        """Turn on soft delete and purge protection."""
+        ...
+
+    async def create_key(self, step: CreateKey) -> None:
+        """Make a key's first version, with its rotation policy; nothing, when there is such a key."""
+        ...
+
+    async def allow(self, step: GrantAccess) -> None:
+        """Add permissions by an access policy."""
         ...
 
 
@@ -227,6 +272,8 @@ class Ports(Struct, frozen=True):
     finder: Finder
     vaults: Vaults
     keys: Keys
+    vault_changes: VaultChanges
+    grants: Grants
     queue: WorkQueue
     journal: Journal
     switch: WriteSwitch

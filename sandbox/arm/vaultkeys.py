@@ -8,7 +8,7 @@ from sandbox.arm.paging import page
 from sandbox.arm.request import Request
 from sandbox.arm.store import not_found, require_place
 from sandbox.keyring import Key, KeyVersion
-from sandbox.vault import bundles, keys
+from sandbox.vault import bundles, keys, policy
 from sandbox.wire import Answer, Json, Refused
 from sandbox.world import World
 
@@ -45,6 +45,8 @@ def put(world: World, request: Request) -> Answer:
         }
         body = {to: sent[of] for of, to in wanted.items() if sent.get(of) is not None}
         key = keys.create(world, vault, request.target.name, {**body, "tags": request.body().get("tags")})
+        if sent.get("rotationPolicy") is not None:
+            policy.put(world, key, sent["rotationPolicy"])
     return Answer.of(_shown(vault, key, key.latest))
 
 

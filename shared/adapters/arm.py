@@ -78,10 +78,16 @@ class Arm:
                 raise unreadable(f"{place}: a member of another collection")
             yield body
 
-    async def every(self, path: str, api_version: str) -> list[Json]:
+    async def read(self, path: str, api_version: str) -> Json:
+        """Return one object. Raises NotThere, Refusal, TryLater."""
+        with translated(path):
+            body = (await self._ask(HttpRequest("GET", self._url(path, api_version)))).json()
+        return body if isinstance(body, dict) else {}
+
+    async def every(self, path: str, api_version: str, filter_: str = "") -> list[Json]:
         """Return all members of a list, page by page. Raises NotThere, Refusal, TryLater."""
         found: list[Json] = []
-        url = self._url(path, api_version)
+        url = self._url(path, api_version) + (f"&$filter={quote(filter_)}" if filter_ else "")
         with translated(path):
             for _ in range(_MOST_PAGES):
                 page = (await self._ask(HttpRequest("GET", url))).json()

@@ -14,6 +14,7 @@ from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import (
     Answered,
     Converged,
+    Done,
     Expanded,
     Paced,
     Report,
@@ -95,7 +96,7 @@ def _about(report: Report) -> str:
 
 def _tail(report: Report) -> str:
     outcome = report.outcome
-    moved = "".join(_move(one) for one in report.wrote)
+    moved = "".join(_did(one) for one in report.did) + "".join(_move(one) for one in report.wrote)
     if isinstance(outcome, Converged):
         return f" ({outcome.certainty.value}){moved}"
     if isinstance(outcome, Waiting):
@@ -106,8 +107,13 @@ def _tail(report: Report) -> str:
     if isinstance(outcome, Rotated):
         return f" {outcome.key.url} has the new version {outcome.version}"
     if isinstance(outcome, Expanded):
-        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}{_remedies(outcome.blocked)}"
+        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}{_told_of(outcome)}"
     return moved
+
+
+def _told_of(outcome: Expanded) -> str:
+    plain = f", on the platform's key: {outcome.unencrypted}" if outcome.unencrypted else ""
+    return plain + _remedies(outcome.blocked)
 
 
 def _remedies(blocked: tuple[Blocked, ...]) -> str:
@@ -120,6 +126,10 @@ def _to_do(report: Report) -> str:
 
 def _why(one: Wait | Blocked) -> str:
     return f" {one.reason.value} [{one.detail}]" if one.detail else f" {one.reason.value}"
+
+
+def _did(one: Done) -> str:
+    return f" {type(one.step).__name__} {one.place}{'' if one.accepted else ' (sent, the answer got lost)'}"
 
 
 def _move(one: Write) -> str:

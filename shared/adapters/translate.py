@@ -32,6 +32,8 @@ _BY_CODE: dict[str, Reason] = {
     "managedserviceidentitynotfound": Reason.KEY_ACCESS_DENIED,
     "usererrorcmkkeyvaultauthfailure": Reason.KEY_ACCESS_DENIED,
     "samekeymaterialnotfoundonremoteserver": Reason.PARTNER_FIRST,
+    "principalnotfound": Reason.PRINCIPAL_NOT_FOUND,
+    "roleassignmentexists": Reason.GRANT_EXISTS,
     "scopelocked": Reason.SCOPE_LOCKED,
     "requestdisallowedbypolicy": Reason.DENIED_BY_POLICY,
     "denyassignmentauthorizationfailed": Reason.DENY_ASSIGNMENT,

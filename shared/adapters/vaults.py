@@ -8,10 +8,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from azure.core.pipeline import PipelineResponse
+
 from shared.adapters.connection import Connection
 from shared.adapters.resource_graph import ResourceGraph
 from shared.adapters.translate import translated
 from shared.domain.resource import parse_arm_id
+from shared.domain.vault import Vault, vault_of
 from shared.errors import NotThere
 from shared.ports import Clock, VaultSite
 
@@ -82,6 +85,19 @@ class VaultInventory:
         site = None if vault_id is None else await self._confirm(host, vault_id)
         return "" if site is None else site.id
 
+    async def settings(self, host: str) -> Vault | None:
+        """Return a vault as Azure Resource Manager shows it now; None: it was not found there."""
+        if not (vault_id := await self.id_of(host)):
+            return None
+        arm = parse_arm_id(vault_id)
+        try:
+            with translated(vault_id):
+                body: Any = await self.client(arm.subscription).vaults.get(arm.group, arm.name, cls=_as_sent)
+                found = vault_of(body)
+        except NotThere:
+            return None
+        return found if found.host == host else None
+
     def _is_allowed(self, host: str) -> bool:
         return any(fnmatchcase(host, pattern) for pattern in self._allowed)
 
@@ -124,6 +140,11 @@ class VaultInventory:
             )
             self._clients[subscription] = client
         return client
+
+
+def _as_sent(response: PipelineResponse[Any, Any], _model: Any, _headers: Any) -> Any:
+    """Return the JSON as it came over the wire instead of the SDK's model."""
+    return response.http_response.json()
 
 
 def _host(uri: Any) -> str:

@@ -202,6 +202,8 @@ def _check_vault(named: str, cause: Cause, now: datetime) -> CheckVault | Skip:
 
 def _check_resource(event: Event, reader: Reader, cause: Cause, now: datetime) -> WorkItem | Skip:
     named = text(lookup(event.data, "resourceUri")) or text(lookup(event.data, "resourceInfo", "id")) or event.subject
+    if _writers(event.data) & reader.own_principals:
+        return Skip.OWN_WRITE
     scope, mark, _ = named.lower().rpartition(_ROLE_ASSIGNMENT)
     if mark:
         vault = re.match(r".*/providers/microsoft\.keyvault/vaults/[^/]+", scope)
@@ -214,8 +216,6 @@ def _check_resource(event: Event, reader: Reader, cause: Cause, now: datetime) -
         return _check_vault(named, cause, now)
     if found.type.lower() not in reader.types:
         return Skip.NO_SERVICE
-    if _writers(event.data) & reader.own_principals:
-        return Skip.OWN_WRITE
     return CheckResource(found, cause, asked_at=now, first_at=now)
 
 

@@ -12,8 +12,9 @@ from msgspec import Struct
 from shared.domain.jsonpath import member
 from shared.domain.keys import KeyRef
 from shared.domain.policy import Version
+from shared.domain.preparation import CreateKey
 from shared.domain.reasons import Blocked, Reason
-from shared.domain.report import Converged, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
+from shared.domain.report import Converged, Done, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
 from shared.domain.resource import Json
 from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RotateKey, WorkItem
 
@@ -30,6 +31,16 @@ class Written(Struct, frozen=True, omit_defaults=True, rename="camel"):
     accepted: bool
     fields_before: Json = {}
     fields_after: Json = {}
+
+
+class Prepared(Struct, frozen=True, omit_defaults=True):
+    """One step that prepared a change: its kind, the id of what it changed, and what it said."""
+
+    at: datetime
+    step: str
+    place: str
+    accepted: bool
+    said: Json = {}
 
 
 class Effect(Struct, frozen=True, rename="camel"):
@@ -76,6 +87,7 @@ class Line(Struct, frozen=True, omit_defaults=True, rename="camel"):
     key: str = ""  # or the host of a vault, for a look at all its keys
     wish: Json | None = None
     wrote: tuple[Written, ...] = ()
+    did: tuple[Prepared, ...] = ()
     certainty: str = ""
     uses: tuple[Effect, ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -89,7 +101,7 @@ def worth_keeping(report: Report) -> bool:
     A look that found all in order is none, nor is one that waits on for the same thing: they would bury the rest.
     """
     outcome, waited = report.outcome, report.item.waited if report.item else None
-    if report.wrote or isinstance(outcome, Rotated | Stopped):
+    if report.wrote or report.did or isinstance(outcome, Rotated | Stopped):
         return True
     if isinstance(outcome, Expanded):
         return bool(outcome.blocked)
@@ -116,6 +128,7 @@ def line_of(report: Report, id_: str) -> Line:
         key=_key(item),
         wish=_wish(item),
         wrote=tuple(_written(one) for one in report.wrote),
+        did=tuple(_prepared(one) for one in report.did),
         certainty=outcome.certainty.value if isinstance(outcome, Converged) else "",
         uses=tuple(Effect(use.slot, use.configured.url, use.follows, use.effective) for use in uses),
         refused=tuple(_refused(one, item) for one in _blocked(report)),
@@ -168,6 +181,11 @@ def _written(one: Write) -> Written:
     return Written(one.at, one.slot, before, after, one.accepted, one.fields_before, one.fields_after)
 
 
+def _prepared(one: Done) -> Prepared:
+    said: Json = msgspec.to_builtins(one.step)
+    return Prepared(one.at, said.pop("type"), one.place, one.accepted, said)
+
+
 def _url(key: KeyRef | None) -> str:
     """Return the key identifier; "" stands for the platform's key."""
     return key.url if key else ""
@@ -201,6 +219,9 @@ def _named(report: Report, uses: tuple[InUse, ...]) -> Iterator[KeyRef]:
         yield outcome.key.at(outcome.version)
     for write in report.wrote:
         yield from (key for key in (write.before, write.after) if key)
+    for done in report.did:
+        if isinstance(done.step, CreateKey):
+            yield done.step.key.at(None)
     for use in uses:
         yield use.configured
         if use.effective:

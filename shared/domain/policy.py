@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import Enum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.domain.service import May
 
@@ -28,7 +30,22 @@ class Version(Enum):
     PIN = "pin"
 
 
+class Region(Enum):
+    """What is done about a key that lies in another region than its resource."""
+
+    REQUIRE = "require"  # no such key
+    REPORT = "report"  # it is used, and told of
+
+
+class Origin(Enum):
+    """Where a key's material comes from."""
+
+    VAULT = "vault"
+    IMPORTED = "imported"  # from elsewhere: never made and never rotated in the vault
+
+
 Globs = tuple[str, ...]
+SYSTEM = "system"
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -49,8 +66,27 @@ class Where(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     tags: Mapping[str, str] = NO_TAGS
 
 
+class NewKey(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What a key is made like, where there is none. A first version lives as long as those that rotation makes.
+
+    Key Vault rotates no sooner than 7 days after a version was made, and a version that rotation makes lives for 28
+    days at least [learn key-vault/keys/how-to-configure-key-rotation].
+    """
+
+    type: Literal["RSA", "RSA-HSM"] = "RSA"
+    size: Literal[2048, 3072, 4096] = 3072
+    not_before: datetime | None = None
+    expires_after_days: Annotated[int, Meta(ge=28, le=36_500)] | None = None
+    rotate_after_days: Annotated[int, Meta(ge=7, le=36_500)] | None = None
+    tags: dict[str, str] = {}  # a dict, since it is reported as it is
+
+
 class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """One rule. What it does not say is reported and nothing more."""
+    """One rule. What it does not say is reported and nothing more.
+
+    `key` is the versionless identifier of the key that resources begin to use, with the places that
+    shared/domain/key_template.py fills in. `identity`: `system`, or the id of the user-assigned one that reaches it.
+    """
 
     name: str
     where: Where = Where()
@@ -59,6 +95,11 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     encryption: Mode = Mode.REPORT
     version: Version = Version.KEEP
     may: frozenset[May] = frozenset()
+    key: str = ""
+    create_key: NewKey | None = None
+    origin: Origin = Origin.VAULT
+    identity: str = SYSTEM
+    same_region: Region = Region.REPORT
 
 
 class Expect(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

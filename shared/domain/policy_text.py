@@ -9,7 +9,8 @@ from typing import Any, TypeVar, get_args
 import msgspec
 from msgspec import Struct
 
-from shared.domain.policy import Expect, Mode, Policy, Rule, Where
+from shared.domain.policy import Expect, Policy, Rule, Where
+from shared.domain.policy_keys import key_problems
 
 Path = tuple[str | int, ...]
 _S = TypeVar("_S", bound=Struct)
@@ -124,8 +125,8 @@ class _Reader:
             if rule.name in names:
                 self._tell(("rules", at, "name"), f"{rule.name!r} is the name of rule {names[rule.name] + 1} already")
             names.setdefault(rule.name, at)
-            if rule.encryption is Mode.FIX:
-                self._tell(("rules", at, "encryption"), "fix is not there yet; say report or ignore")
+            for field, text in key_problems(rule):
+                self._tell(("rules", at, field), text)
             for number, where in enumerate(rule.unless):
                 if where == Where():
                     self._tell(("rules", at, "unless", number), "takes everything, so the rule is never meant")

@@ -22,12 +22,14 @@ class Reason(Enum):
     KEY_ROTATED_RECENTLY = "key_rotated_recently"
     KEY_MOVED_ON = "key_moved_on"
     KEY_UNREADABLE = "key_unreadable"
+    KEY_IS_IMPORTED = "key_is_imported"
     # The vault
     VAULT_NOT_KNOWN = "vault_not_known"
     MANAGED_HSM = "managed_hsm"
     VAULT_FORBIDDEN = "vault_forbidden"
     VAULT_UNREACHABLE = "vault_unreachable"
     VAULT_NOT_PROTECTED = "vault_not_protected"
+    VAULT_CLOSED = "vault_closed"
     # Hard rules
     OWN_RESOURCE = "own_resource"
     MANAGED_BY_AZURE = "managed_by_azure"
@@ -39,6 +41,9 @@ class Reason(Enum):
     NOT_ALLOWED_BY_RULE = "not_allowed_by_rule"
     POLICY_UNREADABLE = "policy_unreadable"
     CONTRADICTS_RULE = "contradicts_rule"
+    NOT_ENCRYPTED = "not_encrypted"
+    KEY_TEMPLATE = "key_template"
+    OTHER_REGION = "other_region"
     SUBSCRIPTION_UNREADABLE = "subscription_unreadable"
     # What a service cannot do
     CANNOT = "cannot"
@@ -58,6 +63,9 @@ class Reason(Enum):
     SECRET_WITHHELD = "secret_withheld"  # noqa: S105  a reason, no secret
     # Azure's refusals
     KEY_ACCESS_DENIED = "key_access_denied"
+    PRINCIPAL_NOT_FOUND = "principal_not_found"
+    IDENTITY_NOT_FOUND = "identity_not_found"
+    GRANT_EXISTS = "grant_exists"
     NO_RIGHTS = "no_rights"
     SCOPE_LOCKED = "scope_locked"
     DENIED_BY_POLICY = "denied_by_policy"
@@ -141,6 +149,28 @@ REMEDIES = {
         "Turn on soft delete and purge protection on the vault; the service refuses its keys until then. "
         "Purge protection cannot be turned off again."
     ),
+    Reason.VAULT_CLOSED: (
+        "The vault's firewall lets no trusted services through, so none can use its keys. Allow them on the vault."
+    ),
+    Reason.KEY_IS_IMPORTED: (
+        "A rule says that this key's material comes from elsewhere (`origin: imported`). Import the new version; the "
+        "app moves its users there."
+    ),
+    Reason.NOT_ENCRYPTED: (
+        "The resource stands on the platform's key. Say `encryption: fix` in its rule, or name a key with POST use-key."
+    ),
+    Reason.KEY_TEMPLATE: (
+        "The rule's `key` cannot be filled in for this resource. Give it the tag that the rule asks for, of letters, "
+        "digits and hyphens, or name its key in a rule of its own."
+    ),
+    Reason.OTHER_REGION: (
+        "The rule asks for keys of the resource's own region. Name a vault there, for example with `{location}`."
+    ),
+    Reason.PRINCIPAL_NOT_FOUND: "The resource's identity is not known everywhere yet; the work goes on by itself.",
+    Reason.IDENTITY_NOT_FOUND: (
+        "The identity that the rule names is not there, or the app may not read it. Make it, or correct the rule."
+    ),
+    Reason.GRANT_EXISTS: "The identity holds this role already.",
     Reason.OWN_RESOURCE: "This belongs to the app itself, which never changes what it stands on. Change it by hand.",
     Reason.MANAGED_BY_AZURE: "Another Azure resource owns this one. Change the key at the owner.",
     Reason.CROSS_TENANT: "The key lives in another tenant. Change it by hand; the app only lists it.",
@@ -287,6 +317,9 @@ PATIENCE = {
     Reason.OTHERS_MOVE_IT: Patience(5 * _S, 5 * _M, 4 * _H),
     # A grant takes minutes to spread, and up to a day where a token is cached [services.md section 4].
     Reason.KEY_ACCESS_DENIED: Patience(2 * _M, _H, _D),
+    # A new identity's principal reaches the other regions within minutes [learn role-based-access-control
+    # troubleshooting, PrincipalNotFound].
+    Reason.PRINCIPAL_NOT_FOUND: Patience(10 * _S, 5 * _M, 4 * _H),
     # A switch is no failure: work waits for it as long as it must.
     Reason.WRITES_OFF: Patience(_M, 10 * _M, 3650 * _D),
     Reason.POLICY_UNREADABLE: Patience(_M, 10 * _M, 3650 * _D),

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.keys import KeyId, KeyRef
+from shared.domain.preparation import Preparation
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Address, Edit, Json
 from shared.domain.work import WorkItem
@@ -80,6 +81,7 @@ class Expanded(Struct, frozen=True, tag="expanded"):
     looked_at: int
     put: int
     more: bool
+    unencrypted: int = 0  # resources on the platform's key of which a rule says that it is to be reported
     blocked: tuple[Blocked, ...] = ()  # what could not be looked at, such as a subscription that is expected
 
 
@@ -108,6 +110,15 @@ class Write(Struct, frozen=True):
     fields_after: Json = {}
 
 
+class Done(Struct, frozen=True):
+    """A step that prepared a change: what was done to the thing of that id. Not accepted: its answer got lost."""
+
+    at: datetime
+    step: Preparation
+    place: str
+    accepted: bool = True
+
+
 class Report(Struct, frozen=True):
     """One piece of work and what came of it: goes to the log and to the outcome topic."""
 
@@ -118,6 +129,7 @@ class Report(Struct, frozen=True):
     planned: tuple[Edit, ...] = ()
     wrote: tuple[Write, ...] = ()
     to_do: str = ""  # what the change leaves to people
+    did: tuple[Done, ...] = ()
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

@@ -63,7 +63,7 @@ class Address(Struct, frozen=True):
     @property
     def folded(self) -> str:
         """Return the id in the one form that may be compared."""
-        return self.url.rstrip("/").lower()
+        return fold(self.url)
 
     @property
     def arm(self) -> ArmId:
@@ -80,6 +80,11 @@ class Address(Struct, frozen=True):
         """Return the id of the resource this one is a child of ("" for a top-level resource)."""
         pieces = self.url.rstrip("/").split("/")
         return "/".join(pieces[:-2]) if len(self.arm.names) > 1 else ""
+
+
+def fold(id_: str) -> str:
+    """Return an id in the one form that may be compared."""
+    return id_.rstrip("/").lower()
 
 
 def address_of(text: str) -> Address:

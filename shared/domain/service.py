@@ -12,6 +12,7 @@ from msgspec import Struct
 from shared.domain.keys import KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Audience, Edit, Json, KeyUse, Request
+from shared.domain.vault import WRAPPING, Access
 
 
 class Follow(Enum):
@@ -50,6 +51,9 @@ class May(Enum):
     IRREVERSIBLE = "irreversible"  # steps that Azure never takes back
     RECREATE = "recreate"  # deleting a resource and making it anew
     HOP = "hop"  # moving to a temporary key and back, where new versions are not taken up otherwise
+    CREATE_KEY = "create-key"  # making the key that the rule names
+    GRANT = "grant"  # letting a resource's identity use that key
+    HARDEN = "harden"  # turning on soft delete and purge protection of its vault
 
 
 class Proven(Enum):
@@ -90,6 +94,8 @@ class Traits(Struct, frozen=True):
     can: Mapping[Verb, Can | Reason] = MappingProxyType({Verb.REPOINT: Can.YES})  # a verb that is absent: unverified
     needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
+    access: Access = WRAPPING  # what a resource's identity needs of the vault
+    same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says
     afterwards: str = ""  # what people have to do after every move; until then the old version stays in use

@@ -11,7 +11,7 @@ from msgspec import Struct
 from shared.domain.evidence import changed_fields
 from shared.domain.plan import Facts, SetKeys
 from shared.domain.reasons import Reason
-from shared.domain.report import Write
+from shared.domain.report import Done, Write
 from shared.domain.resource import Address, Edit, KeyUse, Request
 from shared.domain.work import Going
 from shared.errors import NotThere, Refusal, TryLater
@@ -30,21 +30,26 @@ class Progressed(Struct):
     uses: tuple[KeyUse, ...] = ()
     planned: tuple[Edit, ...] = ()
     wrote: tuple[Write, ...] = ()
+    did: tuple[Done, ...] = ()
+    granted_at: datetime | None = None  # the youngest grant that the key would be reached by
     as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
+    remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
 
     @property
     def to_do(self) -> str:
         """Return what people have to do now that the resource was moved; "" if it was not."""
-        return self.afterwards if self.wrote or self.left_off else ""
+        moved = self.wrote or (self.left_off and self.left_off.changes)
+        return "; ".join(filter(None, (self.afterwards if moved else "", self.remark)))
 
 
 async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
     """Send the change. Returns whether Azure is still at it; `progress.going` then says where to ask."""
     requests = facts.service.write(facts.body, step.changes)
     progress.planned += step.changes
+    progress.remark = step.remark
     try:
         async with refusals_told(context, facts.address):
             all_sent = await _send(context, facts, step, requests, progress)

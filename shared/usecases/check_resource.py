@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.plan import Facts, SetKeys, Step, certainty, plan
-from shared.domain.policy import Mode
+from shared.domain.plan import Action, Facts, Ground, SetKeys, Step, certainty, ignored, plan
 from shared.domain.reasons import Blocked, Reason, Wait, Waited, wait_or_give_up
 from shared.domain.report import (
     Answered,
@@ -24,6 +23,7 @@ from shared.domain.report import (
 )
 from shared.domain.resource import KeyUse
 from shared.domain.service import Service
+from shared.domain.vault import covers
 from shared.domain.work import CheckResource
 from shared.errors import AppError, Refusal
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
@@ -32,11 +32,12 @@ from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
 from shared.usecases.operations import end_of
 from shared.usecases.pacing import SHORT, bucket_of
 from shared.usecases.placing import rule_for
+from shared.usecases.prepare import prepare
 from shared.usecases.waiting import bounded, step_for, waited_for
 
 # These end by themselves, or the look on the queue sees that they did. An event may end the others sooner.
 _NOT_SOONER = {Reason.FOLLOWS_BY_ITSELF, Reason.WRITES_OFF, Reason.THROTTLED}
-MOST_ROUNDS = 5  # looks in one handling; what moves on faster than that is waited for
+MOST_ROUNDS = 10  # looks in one handling, steps towards a first key among them; what moves on faster is waited for
 
 
 async def check_resource(context: Context, item: CheckResource, seen: Seen | None = None) -> Report:
@@ -49,7 +50,9 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
         progress = Progressed(going=item.going)
         outcome = await _outcome(context, item, seen, progress)
         now = context.ports.clock.now()
-        report = Report(now, item, outcome, item.address, progress.planned, progress.wrote, progress.to_do)
+        report = Report(
+            now, item, outcome, item.address, progress.planned, progress.wrote, progress.to_do, progress.did
+        )
         if isinstance(outcome, Waiting):
             await _come_back(context, item, outcome, progress)
         await context.ports.journal.append(report)
@@ -133,12 +136,17 @@ async def _run(
         return await _converge(context, service, item, seen, progress)
     except AppError as error:
         context.recent.forget(item.address)
-        waited = _waited(item, progress)
+        waited = _waited(error, item, progress)
         return _ended((step_for(error, waited, context.ports.clock.now(), item.first_at),), progress)
 
 
-def _waited(item: CheckResource, progress: Progressed) -> Waited | None:
-    """Return what the work waits for: once a change has ended, well or badly, what was waited for when it began."""
+def _waited(error: AppError, item: CheckResource, progress: Progressed) -> Waited | None:
+    """Return what the work waits for: once a change has ended, well or badly, what was waited for when it began.
+
+    A grant spreads from when it was made, whenever that was noticed.
+    """
+    if error.reason is Reason.KEY_ACCESS_DENIED and progress.granted_at is not None:
+        return Waited(error.reason, progress.granted_at)
     ended = item.going is not None and progress.going is not item.going
     return item.going.before if item.going is not None and ended else item.waited
 
@@ -182,23 +190,38 @@ async def _converge(
             context.recent.forget(item.address)
             return Gone()
         rule = await rule_for(context, item.address, seen.body)
-        if rule is not None and rule.rotation is Mode.IGNORE and item.wish is None:
+        if rule is not None and item.wish is None and not progress.wrote and ignored(service, seen.body, rule):
             return LeftAlone(rule.name)
         facts = await gather(
             context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=keys_as_of
         )
-        progress.uses, progress.as_of = facts.uses, _as_of(facts, seen.at)
+        progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), _granted_at(facts)
         progress.afterwards = service.traits_of(seen.body).afterwards
         steps = await _plan(context, facts)
-        if not (steps and isinstance(steps[0], SetKeys)):
+        if not (steps and isinstance(steps[0], Action)):
             return _finish(context, item, facts, steps, progress.as_of, progress)
         if step := await _not_now(context, item, steps[0], progress):
             return _ended((step, *steps[1:]), progress)
-        if clock.now() - progress.as_of <= FRESH and await carry_out(context, facts, steps[0], progress):
+        if clock.now() - progress.as_of <= FRESH and await _act(context, facts, steps[0], progress):
             return _ended((_goes_on(context, item, None),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.
         keys_as_of, seen = clock.now(), None
     return _ended((_moves_on(context, item),), progress)
+
+
+async def _act(context: Context, facts: Facts, step: Action, progress: Progressed) -> bool:
+    if isinstance(step, SetKeys):
+        return await carry_out(context, facts, step, progress)
+    return await prepare(context, facts, step, progress)
+
+
+def _granted_at(facts: Facts) -> datetime | None:
+    """Return since when the identity may use the key that the resource shall begin with, as far as roles tell."""
+    ground = facts.ground
+    if not isinstance(ground, Ground):
+        return None
+    here = (one.since for one in ground.grants if covers(one, ground.vault, ground.key.name))
+    return max((since for since in here if since is not None), default=None)
 
 
 def _moves_on(context: Context, item: CheckResource) -> Wait | Blocked:
@@ -209,21 +232,27 @@ def _moves_on(context: Context, item: CheckResource) -> Wait | Blocked:
 async def _plan(context: Context, facts: Facts) -> tuple[Step, ...]:
     """Plan; ask for what only a write needs to know when there is one."""
     steps = plan(facts)
-    if not (steps and isinstance(steps[0], SetKeys)):
+    if not (steps and isinstance(steps[0], Action)):
         return steps
     return plan(replace(facts, managed_groups=await context.ports.finder.managed_groups()))
 
 
-async def _not_now(context: Context, item: CheckResource, step: SetKeys, progress: Progressed) -> Wait | Blocked | None:
+async def _not_now(context: Context, item: CheckResource, step: Action, progress: Progressed) -> Wait | Blocked | None:
     """Return why the change is not to be sent now, if so: writing is off, or it was accepted a moment ago.
 
     A resource that does not show a change that Azure accepted shows it later; sending it again changes nothing.
     """
     now = context.ports.clock.now()
-    accepted = {(write.slot, write.after) for write in progress.wrote if write.accepted}
-    if any((change.slot, change.to) in accepted for change in step.changes):
+    if _accepted(step, progress):
         return wait_or_give_up(Blocked(Reason.NOT_YET_IN_EFFECT), waited=item.waited, now=now)
     return None if await context.ports.switch.is_on() else _switched_off(context, item)
+
+
+def _accepted(step: Action, progress: Progressed) -> bool:
+    if not isinstance(step, SetKeys):
+        return any(done.accepted and done.step == step for done in progress.did)
+    accepted = {(write.slot, write.after) for write in progress.wrote if write.accepted}
+    return any((change.slot, change.to) in accepted for change in step.changes)
 
 
 def _as_of(facts: Facts, read_at: datetime) -> datetime:
@@ -273,7 +302,7 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
     if seen is None:
         return None
     rule = await rule_for(context, item.address, seen.body)
-    if rule is not None and rule.rotation is Mode.IGNORE:
+    if rule is not None and item.wish is None and ignored(service, seen.body, rule):
         return ()
     now = fresh_enough(context)
     facts = await gather(context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=now)

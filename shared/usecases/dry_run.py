@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from shared.domain.resource import Address, KeyUse
+from shared.domain.policy import Mode
+from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
-from shared.domain.work import CheckResource, Expansion
+from shared.domain.work import CheckResource, Expansion, Sweep
 from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.candidates import Scope
 from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
 from shared.usecases.expand import scope_for
 from shared.usecases.observe import read_uses
+from shared.usecases.unencrypted import wanted_for
 
 MOST = 200  # resources planned, and collections listed: an HTTP caller is cut off after 230 seconds
 AT_ONCE = 8
@@ -27,7 +29,7 @@ async def plan_for(context: Context, item: Expansion) -> dict[str, Any]:
         return {"resources": [], "truncated": False, "blocked": scope.blocked}
     found: list[Address] = []
     truncated = False
-    async for address in _concerned(context, scope):
+    async for address in _concerned(context, scope, unencrypted=isinstance(item, Sweep)):
         if address is None or len(found) == MOST:
             truncated = True
             break
@@ -47,7 +49,7 @@ async def _plan(context: Context, item: Expansion, address: Address) -> dict[str
     return {"id": address.url, "exists": steps is not None, "steps": steps or ()}
 
 
-async def _concerned(context: Context, scope: Scope) -> AsyncIterator[Address | None]:
+async def _concerned(context: Context, scope: Scope, *, unencrypted: bool) -> AsyncIterator[Address | None]:
     """Yield the resources concerned; None when too many collections would have to be listed."""
     types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
     lists, cursor = 0, None
@@ -58,7 +60,7 @@ async def _concerned(context: Context, scope: Scope) -> AsyncIterator[Address | 
             if service is None:
                 continue
             address = Address(service.type, str(row["id"]))
-            if _concerns(scope, service, row):
+            if _concerns(scope, service, row) or (unencrypted and await _wants_key(context, service, address, row)):
                 yield address
             lists += len(service.children)
             if lists > MOST:
@@ -68,6 +70,14 @@ async def _concerned(context: Context, scope: Scope) -> AsyncIterator[Address | 
         if page.cursor is None:
             return
         cursor = page.cursor
+
+
+async def _wants_key(context: Context, service: Service, address: Address, row: Json) -> bool:
+    try:
+        uses = read_uses(service, row)
+    except Refusal:
+        return False
+    return await wanted_for(context, service, address, row, uses) is Mode.FIX
 
 
 async def _children(context: Context, scope: Scope, service: Service, parent: Address) -> AsyncIterator[Address]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl
+from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
 from shared.domain.resource import Address, Json, KeyUse
@@ -17,6 +18,7 @@ from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
 from shared.usecases.sweeping import begin_or_go_on, is_confirmed_today, slice_of, told_and_ended
+from shared.usecases.unencrypted import wanted_for
 from shared.usecases.waiting import step_for, waited_for
 
 LONGEST_DELAY = timedelta(days=6)  # a queue hides a message for seven days at most
@@ -98,14 +100,20 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
     types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
     page = await context.ports.finder.page(types, item.cursor)
     work: list[WorkItem] = []
+    unencrypted = 0
     for row in page.rows:
         service = context.service(str(row.get("type")))
-        if service is not None:
-            work += await _for_row(context, item, scope, service, row)
+        if service is None:
+            continue
+        if isinstance(item, Sweep):
+            first, told = await _without_key(context, item, service, row)
+            work += first
+            unencrypted += told
+        work += await _for_row(context, item, scope, service, row)
     await put_all(context, work)
     if page.cursor is not None:
         await context.ports.queue.put(next_page(item, page.cursor))
-    return Expanded(len(page.rows), len(work), more=page.cursor is not None)
+    return Expanded(len(page.rows), len(work), more=page.cursor is not None, unencrypted=unencrypted)
 
 
 async def _for_row(context: Context, item: Expansion, scope: Scope, service: Service, row: Json) -> list[WorkItem]:
@@ -130,6 +138,16 @@ async def _for_row(context: Context, item: Expansion, scope: Scope, service: Ser
                 CheckChildren(address, what.type, item.cause, item.asked_at, now, key=scope.key, host=scope.host)
             )
     return found
+
+
+async def _without_key(context: Context, item: Sweep, service: Service, row: Json) -> tuple[list[WorkItem], bool]:
+    """Return the work for a resource on the platform's key whose rule says fix; and whether its rule says report: those
+    are counted, since a look at each, four times a day, would tell nothing new.
+    """
+    address = Address(service.type, str(row["id"]))
+    wanted = await wanted_for(context, service, address, row, _uses(service, row))
+    look: WorkItem = CheckResource(address, item.cause, item.asked_at, context.ports.clock.now())
+    return [look] if wanted is Mode.FIX else [], wanted is Mode.REPORT
 
 
 def _in_slice(item: Expansion, address: Address) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, KeyRules, NeedMaterial, latest_usable, newest_usable
-from shared.domain.plan import Facts
+from shared.domain.plan import Facts, wants_ground
 from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Reason, Waited
 from shared.domain.resource import Address, Json, KeyUse
@@ -15,6 +16,8 @@ from shared.domain.service import Service
 from shared.domain.wish import Wish
 from shared.errors import NotThere, Refusal
 from shared.usecases.context import FRESH, Context
+from shared.usecases.placing import site_itself
+from shared.usecases.survey import survey
 
 
 class Seen(Struct, frozen=True):
@@ -55,7 +58,20 @@ async def gather(
         mine = tuple(use for use in uses if use.configured.key == key)
         keys[key] = await _history(context, service.traits_of(seen.body).accepts, key, mine, keys_as_of, now)
     # One moment for choosing what to read and for planning: a version that expires in between must not surprise.
-    return Facts(service, address, seen.body, uses, keys, now, wanted.rule, wanted.waited, context.own, wanted.wish)
+    facts = Facts(service, address, seen.body, uses, keys, now, wanted.rule, wanted.waited, context.own, wanted.wish)
+    return await _on_its_ground(context, facts, keys_as_of)
+
+
+async def _on_its_ground(context: Context, facts: Facts, keys_as_of: datetime) -> Facts:
+    """Add what a first key would stand on, if the rule wants one."""
+    if facts.rule is None or not wants_ground(facts):
+        return facts
+    ground = await survey(context, facts.body, facts.rule, site_itself(facts.address, facts.body))
+    if isinstance(ground, Blocked):
+        return replace(facts, ground=ground)
+    accepts = facts.service.traits_of(facts.body).accepts
+    history = await _history(context, accepts, ground.key, (), keys_as_of, facts.now)
+    return replace(facts, ground=ground, keys={**facts.keys, ground.key: history})
 
 
 def read_uses(service: Service, body: Json) -> tuple[KeyUse, ...]:

@@ -17,12 +17,22 @@ async def rule_for(context: Context, address: Address, body: Json) -> Rule | Non
     return decide(policy.rules, await _site(context, policy, address, body))
 
 
+def site_itself(address: Address, body: Json) -> Site:
+    """Return what a top-level resource says of itself."""
+    return _site_of(address, body, ())
+
+
 async def _site(context: Context, policy: Policy, address: Address, body: Json) -> Site:
     arm = address.arm
     groups: tuple[str, ...] = ()
     if policy.asks_for_groups:
         groups = (await context.ports.finder.group_chains()).get(arm.subscription.lower(), ())
     top = await _parent(context, address) if address.parent and policy.asks_about_parent(arm.type) else body
+    return _site_of(address, top, groups)
+
+
+def _site_of(address: Address, top: Json, groups: tuple[str, ...]) -> Site:
+    arm = address.arm
     return Site(
         type=arm.type,
         name=arm.name,

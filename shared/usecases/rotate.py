@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from shared.domain.key_template import could_name
 from shared.domain.keys import KeyHistory
+from shared.domain.policy import Origin
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.report import Outcome, Report, Rotated, Stopped, Waiting
 from shared.domain.resource import address_of
@@ -70,14 +72,14 @@ async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
 
 
 async def _barred(context: Context, item: RotateKey) -> Blocked | None:
-    """Return why the key's vault is none of ours to rotate in, whatever anybody wishes."""
+    """Return why the key is none of ours to rotate, whatever anybody wishes."""
     vaults = context.ports.vaults
     if await vaults.by_host(item.key.host) is None:
         return Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host)
     id_ = await vaults.id_of(item.key.host) if context.own.resource_groups else ""
     if id_ and address_of(id_).group_id in context.own.resource_groups:
         return Blocked(Reason.OWN_RESOURCE, detail=f"{item.key.host} lies in the app's own resource group")
-    return None
+    return await _imported(context, item)
 
 
 async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Rotated | Stopped:
@@ -88,6 +90,16 @@ async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Rotat
             raise
         return Stopped((Blocked(refusal.reason, detail=refusal.detail),))
     return Rotated(item.key, version)
+
+
+async def _imported(context: Context, item: RotateKey) -> Blocked | None:
+    """Return why a key whose material comes from elsewhere is not rotated in the vault: it would get material of
+    another origin, and nothing tells such keys apart [learn key-vault/keys/byok-specification].
+    """
+    for rule in (await context.ports.policies.current()).rules:
+        if rule.origin is Origin.IMPORTED and could_name(rule.key, item.key):
+            return Blocked(Reason.KEY_IS_IMPORTED, detail=f"rule {rule.name!r}")
+    return None
 
 
 def _held_back(history: KeyHistory, item: RotateKey) -> Blocked | None:

@@ -35,6 +35,14 @@ class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     dry_run: bool = False
 
 
+class EnforceWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST enforce: one resource, or `all`."""
+
+    resource: str = ""
+    all: bool = False
+    dry_run: bool = False
+
+
 class RotateWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST rotate. `if_latest_is` names the version you saw; another one being latest stops the rotation."""
 
@@ -66,7 +74,7 @@ class RevertWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-Form = ConvergeWish | RotateWish | UseKeyWish | RevertWish
+Form = ConvergeWish | EnforceWish | RotateWish | UseKeyWish | RevertWish
 
 
 def read_wish(body: bytes, form: type[Form]) -> Any:
@@ -94,6 +102,13 @@ def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
         host = wish.vault.lower().removeprefix("https://").rstrip("/")
         return CheckVault(cause, now, host=_key(f"https://{host}/keys/any").key.host)
     return Sweep(cause, now)
+
+
+def enforce_item(wish: EnforceWish, cause: Cause, now: datetime) -> WorkItem:
+    """Return the work a wish to enforce the policy asks for. Raises Refusal (BAD_REQUEST)."""
+    if bool(wish.resource) is wish.all:
+        raise Refusal(Reason.BAD_REQUEST, "name a resource, or say all: true")
+    return Sweep(cause, now) if wish.all else CheckResource(_resource(wish.resource), cause, now, now)
 
 
 def rotate_item(wish: RotateWish, cause: Cause, now: datetime) -> RotateKey:

@@ -244,7 +244,7 @@ PROBLEMS = {
         f"{HEAD}  - name: two",
         "line 3: rules[0]: takes everything, so no rule after",
     ),
-    "what is not there yet": (f"{HEAD}    encryption: fix", "line 4: rules[0].encryption: fix is not there yet"),
+    "no key to begin with": (f"{HEAD}    encryption: fix", "line 4: rules[0].encryption: fix needs key"),
     "what is expected": (
         "version: 1\nexpect: {subscription: [a]}\nrules: [{name: a}]",
         "line 2: expect.subscription: unknown",

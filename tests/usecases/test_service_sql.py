@@ -191,13 +191,12 @@ def test_automatic_rotation_is_switched_on_and_off_as_the_rule_says(tmp_path: Pa
         on_azure(estate(*protected(one, auto=auto)), story, environ=environ)
 
 
-def test_a_server_on_the_services_own_key_uses_none(tmp_path: Path) -> None:
+def test_a_server_on_the_services_own_key_is_told_of_and_left_alone(tmp_path: Path) -> None:
     one = server("sql1")
 
     async def story(azure: Azure) -> None:
         reports = await azure.check(protector(one))
-        assert isinstance(reports[-1].outcome, Converged)
-        assert reports[-1].outcome.certainty is Certainty.NONE
+        assert reports[-1].reasons == (Reason.NOT_ENCRYPTED,)
         assert asked(azure) == []
 
     on_azure(estate(one), story, environ=allowed(tmp_path, "unproven", "put"))

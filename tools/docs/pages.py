@@ -97,6 +97,7 @@ def _facts(service: Service) -> list[str]:
         "says which version is in effect": _yes(yes=traits.reports_effective),
         "key types": _keys(traits.accepts),
         "operations that the key version must allow": ", ".join(sorted(traits.accepts.operations)),
+        "the resource's identity needs": f"role `{traits.access.role}`, or {', '.join(traits.access.permissions)}",
         "keep the old version usable after a move for": span(traits.keep_old_for)
         if traits.keep_old_for
         else "see below",

@@ -10,6 +10,7 @@ PLAN = "tests/domain/test_plan.py"
 EVENTS = "tests/domain/test_events.py"
 ODD = "tests/usecases/test_odd_answers.py"
 KEY = "tests/usecases/test_converge_key.py"
+ENFORCEMENT = "tests/domain/test_enforcement_plan.py"
 GUARD = "tests/adapters/test_guard.py"
 POLICY = "tests/domain/test_plan_policy.py"
 WISHES = "tests/usecases/test_wishes.py"
@@ -32,6 +33,7 @@ class Rule:
 
 _CHECK = "shared/usecases/check_resource.py"
 _ROTATION = "shared/domain/plan/rotation.py"
+_ENFORCEMENT = "shared/domain/plan/enforcement.py"
 _HARD = "shared/domain/plan/hard_rules.py"
 _DECIDING = "shared/domain/plan/deciding.py"
 
@@ -84,8 +86,8 @@ RULES = (
     Rule(
         "an accepted change is not sent again",
         _CHECK,
-        "if any((change.slot, change.to) in accepted for change in step.changes):",
-        "if False:",
+        "return any((change.slot, change.to) in accepted for change in step.changes)",
+        "return False",
         HANDS,
     ),
     Rule(
@@ -168,6 +170,44 @@ RULES = (
         HANDS,
     ),
     Rule("only a clear yes lets the app write", "shared/adapters/switch.py", "not in ON:", "in OFF:", ODD),
+    Rule(
+        "everything is checked before the first step of enforcement",
+        _ENFORCEMENT,
+        "return (replace(found, slot=slot),)",
+        "return (*steps, replace(found, slot=slot))",
+        ENFORCEMENT,
+    ),
+    Rule("a vault is hardened only by its words", _ENFORCEMENT, "if rule.may >= _HARDENING:", "if True:", ENFORCEMENT),
+    Rule("access is granted only by its word", _ENFORCEMENT, "if May.GRANT not in rule.may:", "if False:", ENFORCEMENT),
+    Rule("an imported key is never made", _ENFORCEMENT, "if rule.origin is Origin.IMPORTED:", "if False:", ENFORCEMENT),
+    Rule(
+        "the app's own vault is left alone",
+        _ENFORCEMENT,
+        "if writes_vault and (bar",
+        "if False and (bar",
+        ENFORCEMENT,
+    ),
+    Rule(
+        "no identity gets lost",
+        "shared/domain/identity.py",
+        "assigned = dict.fromkeys(_assigned(body), None)",
+        "assigned: Json = {}",
+        ENFORCEMENT,
+    ),
+    Rule(
+        "what fills a key's template leads nowhere else",
+        "shared/domain/key_template.py",
+        "if not _PLAIN.fullmatch(value):",
+        "if False:",
+        ENFORCEMENT,
+    ),
+    Rule(
+        "an imported key is never rotated in the vault",
+        "shared/usecases/rotate.py",
+        "if rule.origin is Origin.IMPORTED and",
+        "if False and",
+        "tests/usecases/test_enforce.py",
+    ),
     Rule("nothing outside the policy is written", _DECIDING, "or _only_told(changes, facts)", "", POLICY),
     Rule(
         "a rule that reports writes nothing", _DECIDING, "if facts.rule.rotation is not Mode.FIX:", "if False:", POLICY

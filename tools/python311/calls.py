@@ -108,6 +108,7 @@ async def _story(calls: Calls) -> None:
     planned = await calls.http("converge", "dry run", 200, {"resource": ACCOUNT, "dryRun": True})
     put = await calls.http("converge", "a resource", 202, {"resource": ACCOUNT})
     await calls.http("converge", "nothing named", 400, {})
+    await calls.http("enforce", "dry run", 200, {"resource": ACCOUNT, "dryRun": True})
     await calls.http("rotate", "dry run", 200, {"key": _KEY, "dryRun": True})
     await calls.http("rotate", "a key", 202, {"key": _KEY})
     await calls.http("use_key", "dry run", 200, {"resource": ACCOUNT, "version": "follow", "dryRun": True})

@@ -33,8 +33,8 @@ _PYTHON = _HOME / "bin" / "python"
 _NEWEST: Final = "b2" * 16  # the estate's newest version of the key; rotate only puts work on the queue here
 _RUNTIME: Final = "azure-functions-runtime>=1.3,<2"
 _FUNCTIONS: Final = {
-    "converge", "evidence", "health", "key_events", "poison", "replay", "resource_events", "revert", "rotate", "sweep",
-    "use_key", "work"
+    "converge", "enforce", "evidence", "health", "key_events", "poison", "replay", "resource_events", "revert",
+    "rotate", "sweep", "use_key", "work"
 }  # fmt: skip
 _SECONDS = 180.0
 

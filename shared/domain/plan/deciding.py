@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from shared.domain.keys import KeyHistory
+from shared.domain.plan.enforcement import enforced
 from shared.domain.plan.facts import Facts, SetKeys, Step
-from shared.domain.plan.hard_rules import forbidden
+from shared.domain.plan.hard_rules import forbidden, unsettled
 from shared.domain.plan.rotation import step_of
 from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.resource import Change, Edit, KeyUse, Revert
-from shared.domain.service import May, Settled, Verb
+from shared.domain.service import May, Verb
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
-    """Return what to do, the change first; () means that nothing is to be done."""
+    """Return what to do, the changes first and in order; () means that nothing is to be done.
+
+    Keys that are used move before another one is begun with: the move needs no more than it had.
+    """
+    moved = _moved(facts)
+    if moved and isinstance(moved[0], SetKeys):
+        return moved
+    return (*enforced(facts), *moved)
+
+
+def _moved(facts: Facts) -> tuple[Step, ...]:
     if facts.wish is None and facts.rule is not None and facts.rule.rotation is Mode.IGNORE:
         return ()
     found = [_allowed(step, use, facts) for step, use in _found(facts)]
@@ -24,19 +35,9 @@ def plan(facts: Facts) -> tuple[Step, ...]:
         return others
     if bar := forbidden(facts) or _only_told(changes, facts) or _withheld(facts):
         return (bar, *others)
-    settled = facts.service.settled(facts.body)
-    if settled is Settled.FAILED and not _failed_for_the_grant(facts):
-        return (Blocked(Reason.PROVISIONING_FAILED), *others)
-    if settled is Settled.BUSY:
-        return (wait_or_give_up(Blocked(Reason.PROVISIONING), waited=facts.waited, now=facts.now), *others)
+    if held := unsettled(facts):
+        return (held, *others)
     return (SetKeys(changes), *others)
-
-
-def _failed_for_the_grant(facts: Facts) -> bool:
-    """Return whether the resource failed because our own change found no access to the key, and the grant is waited
-    for: such a failure ends with the next change, and with nothing else.
-    """
-    return facts.waited is not None and facts.waited.reason is Reason.KEY_ACCESS_DENIED
 
 
 def _found(facts: Facts) -> list[Found]:

@@ -9,9 +9,11 @@ from msgspec import Struct
 
 from shared.domain.keys import KeyHistory, KeyId
 from shared.domain.policy import Rule
+from shared.domain.preparation import Preparation
 from shared.domain.reasons import Blocked, Wait, Waited
 from shared.domain.resource import Address, Edit, Json, KeyUse
 from shared.domain.service import Service
+from shared.domain.vault import Grant, Vault
 from shared.domain.wish import Wish
 
 
@@ -20,6 +22,23 @@ class Own(Struct, frozen=True):
 
     resource_groups: frozenset[str] = frozenset()
     storage_accounts: frozenset[str] = frozenset()  # names
+
+
+class Ground(Struct, frozen=True):
+    """What a first key would stand on: which one it is, its vault, and who would reach it.
+
+    `identity`: as Change has it. `principal`: the object id it acts under, "" while the resource lacks a
+    system-assigned one. `attached`: the resource has that identity. `grants`: the roles that the principal holds at,
+    above and below the vault.
+    """
+
+    key: KeyId
+    vault: Vault
+    identity: str
+    principal: str
+    attached: bool
+    tenant: str = ""  # of the identity, "" if it does not say
+    grants: tuple[Grant, ...] = ()
 
 
 class Facts(Struct, frozen=True):
@@ -38,13 +57,16 @@ class Facts(Struct, frozen=True):
     waited: Waited | None = None
     own: Own = Own()
     wish: Wish | None = None
+    ground: Ground | Blocked | None = None  # known when the rule wants a first key
     managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own
 
 
 class SetKeys(Struct, frozen=True, tag=True):
-    """Change these slots, all at once."""
+    """Change these slots, all at once. `remark`: what people should know of it all the same."""
 
     changes: tuple[Edit, ...]
+    remark: str = ""
 
 
-Step = SetKeys | Wait | Blocked
+Action = Preparation | SetKeys
+Step = Action | Wait | Blocked

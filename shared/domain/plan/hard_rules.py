@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from shared.domain.plan.facts import Facts
-from shared.domain.reasons import Blocked, Reason
+from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.service import Settled
+from shared.domain.vault import Vault
 
 
 def forbidden(facts: Facts) -> Blocked | None:
@@ -22,3 +24,28 @@ def forbidden(facts: Facts) -> Blocked | None:
     if arm.type.lower().startswith("microsoft.storage/") and arm.names[0].lower() in facts.own.storage_accounts:
         return Blocked(Reason.OWN_RESOURCE, detail="it is the app's own storage account")
     return None
+
+
+def unsettled(facts: Facts) -> Wait | Blocked | None:
+    """Return why the resource cannot take a change now, or None."""
+    settled = facts.service.settled(facts.body)
+    if settled is Settled.FAILED and not _failed_for_the_grant(facts):
+        return Blocked(Reason.PROVISIONING_FAILED)
+    if settled is Settled.BUSY:
+        return wait_or_give_up(Blocked(Reason.PROVISIONING), waited=facts.waited, now=facts.now)
+    return None
+
+
+def _failed_for_the_grant(facts: Facts) -> bool:
+    """Return whether the resource failed because our own change found no access to the key, and the grant is waited
+    for: such a failure ends with the next change, and with nothing else.
+    """
+    return facts.waited is not None and facts.waited.reason is Reason.KEY_ACCESS_DENIED
+
+
+def forbidden_vault(facts: Facts, vault: Vault) -> Blocked | None:
+    """Return why this vault must not be written, or None: what the app stands on stays as it is."""
+    if vault.group_id in facts.own.resource_groups:
+        return Blocked(Reason.OWN_RESOURCE, detail=f"{vault.id} lies in the app's own resource group")
+    managed = vault.group_id in facts.managed_groups
+    return Blocked(Reason.MANAGED_BY_AZURE, detail=f"the resource group of {vault.id} is managed") if managed else None

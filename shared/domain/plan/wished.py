@@ -38,6 +38,8 @@ def _against_the_rule(facts: Facts, wish: Wish) -> Blocked | None:
     rule = facts.rule
     if rule is None:
         return None  # told where all that is outside the policy is
+    if wish.revert and rule.encryption is Mode.FIX:
+        return Blocked(Reason.CONTRADICTS_RULE, wish.slot, f"rule {rule.name!r} says encryption: fix")
     if rule.rotation is Mode.IGNORE:
         return Blocked(Reason.CONTRADICTS_RULE, wish.slot, f"rule {rule.name!r} says ignore")
     if wish.version not in {Version.KEEP, rule.version} and rule.version is not Version.KEEP:

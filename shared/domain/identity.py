@@ -1,0 +1,42 @@
+"""Managed identities of a resource, read from its body and written so that none gets lost."""
+
+from __future__ import annotations
+
+from shared.domain.jsonpath import lookup, text
+from shared.domain.resource import Json, fold
+
+_SYSTEM, _USER = "SystemAssigned", "UserAssigned"
+
+
+def principal_in(body: Json, identity: str) -> str:
+    """Return the object id that a resource acts under with an identity it has, "" when it has none such."""
+    if not identity:
+        has = _SYSTEM.lower() in text(lookup(body, "identity", "type")).lower()
+        return text(lookup(body, "identity", "principalId")).lower() if has else ""
+    for id_, one in _assigned(body).items():
+        if fold(id_) == fold(identity):
+            return text(lookup(one, "principalId")).lower()
+    return ""
+
+
+def tenant_in(body: Json) -> str:
+    """Return the tenant of the resource's identities, "" when it does not say."""
+    return text(lookup(body, "identity", "tenantId")).lower()
+
+
+def with_identity(body: Json, identity: str) -> Json:
+    """Return the `identity` to send so that the resource has one more. A write replaces what was there, so everything
+    is named again; what Azure fills in is left to it.
+    """
+    assigned = dict.fromkeys(_assigned(body), None)
+    if identity and fold(identity) not in {fold(id_) for id_ in assigned}:
+        assigned[identity] = None
+    has_system = _SYSTEM.lower() in text(lookup(body, "identity", "type")).lower()
+    kinds = [_SYSTEM] * (has_system or not identity) + [_USER] * bool(assigned)
+    sent: Json = {"type": ",".join(kinds)}
+    return {**sent, "userAssignedIdentities": {id_: {} for id_ in assigned}} if assigned else sent
+
+
+def _assigned(body: Json) -> Json:
+    found = lookup(body, "identity", "userAssignedIdentities")
+    return found if isinstance(found, dict) else {}

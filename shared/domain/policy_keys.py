@@ -1,0 +1,46 @@
+"""What a rule says of the key that resources begin to use, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shared.domain.key_template import problem_of
+from shared.domain.policy import SYSTEM, Mode, NewKey, Origin, Rule
+from shared.domain.resource import BadAddress, parse_arm_id
+from shared.domain.service import May
+
+_IDENTITY = "microsoft.managedidentity/userassignedidentities"
+_BEFORE_EXPIRY = 7  # days between a rotation and the end of the version before it, at least
+
+
+def key_problems(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong, each with the name of its field."""
+    if rule.encryption is Mode.FIX and not rule.key:
+        yield "encryption", "fix needs key: the identifier of the key that resources begin to use"
+    if rule.key and (problem := problem_of(rule.key)):
+        yield "key", problem
+    if not rule.key and (rule.create_key is not None or rule.origin is not Origin.VAULT):
+        yield ("createKey" if rule.create_key is not None else "origin"), "says something of a key, and key names none"
+    if rule.identity != SYSTEM and not _is_identity(rule.identity):
+        yield "identity", "must be system, or the id of a user-assigned identity"
+    if rule.create_key is not None:
+        yield from _problems_of_new(rule, rule.create_key)
+
+
+def _problems_of_new(rule: Rule, like: NewKey) -> Iterator[tuple[str, str]]:
+    if rule.origin is Origin.IMPORTED:
+        yield "createKey", "an imported key is not made in the vault"
+    elif May.CREATE_KEY not in rule.may:
+        yield "createKey", "needs may: [create-key]"
+    if like.not_before is not None and like.not_before.tzinfo is None:
+        yield "createKey", "notBefore needs a time zone, such as 2026-05-01T00:00:00Z"
+    ends, rotates = like.expires_after_days, like.rotate_after_days
+    if ends is not None and rotates is not None and rotates + _BEFORE_EXPIRY > ends:
+        yield "createKey", f"rotateAfterDays must be {_BEFORE_EXPIRY} days before expiresAfterDays at least"
+
+
+def _is_identity(text: str) -> bool:
+    try:
+        return parse_arm_id(text).type.lower() == _IDENTITY
+    except BadAddress:
+        return False

@@ -1,0 +1,39 @@
+"""Taking one step towards a first key, and keeping account of it."""
+
+from __future__ import annotations
+
+from shared.domain.plan import Facts
+from shared.domain.preparation import AssignIdentity, Preparation, place_of
+from shared.domain.reasons import Reason
+from shared.domain.report import Done
+from shared.domain.work import Going
+from shared.errors import NotThere, Refusal, TryLater
+from shared.usecases.carry_out import Progressed, refusals_told
+from shared.usecases.context import Context
+from shared.usecases.operations import wait_shortly
+from shared.usecases.steps import perform
+
+
+async def prepare(context: Context, facts: Facts, step: Preparation, progress: Progressed) -> bool:
+    """Take the step. Returns whether Azure is still at it; `progress.going` then says where to ask. Raises AppError."""
+    place = place_of(step, facts.address.url)
+    try:
+        if isinstance(step, AssignIdentity):
+            async with refusals_told(context, facts.address):
+                reply = await perform(context, facts, step)
+        else:
+            reply = await perform(context, facts, step)
+    except TryLater as error:
+        if error.reason is Reason.SERVICE_UNAVAILABLE:  # its answer may have got lost
+            progress.did += (Done(context.ports.clock.now(), step, place, accepted=False),)
+        raise
+    except NotThere as error:
+        if isinstance(step, AssignIdentity):
+            return False  # the next look says that the resource is gone
+        raise Refusal(Reason.REFUSED, error.detail) from error
+    finally:  # whatever came of it, bodies that were read until now are void
+        context.recent.note_written(facts.address, context.ports.clock.now())
+    progress.did += (Done(context.ports.clock.now(), step, place),)
+    if reply is not None and reply.operation and not await wait_shortly(context, reply):
+        progress.going = Going(reply.operation, 1)
+    return progress.going is not None

@@ -1,0 +1,31 @@
+"""Resources on the platform's key, as an index shows them, and what their rules say of that."""
+
+from __future__ import annotations
+
+from shared.domain.plan import Facts, forbidden, lacks_key
+from shared.domain.policy import Mode
+from shared.domain.resource import Address, Json, KeyUse
+from shared.domain.service import Service
+from shared.usecases.context import Context
+from shared.usecases.placing import rule_for
+
+
+async def wanted_for(
+    context: Context, service: Service, address: Address, row: Json, uses: tuple[KeyUse, ...] | None
+) -> Mode:
+    """Return what the rule for a resource says of its beginning to use a key; ignore where nothing could be done.
+
+    What belongs to the app or to other resources is left out: its plan would say no more than that. So is what lies
+    below another resource, whose identity it would use. Raises AppError.
+    """
+    if uses is None or not lacks_key(service, uses) or address.parent:
+        return Mode.IGNORE
+    if all(rule.encryption is Mode.IGNORE for rule in (await context.ports.policies.current()).rules):
+        return Mode.IGNORE
+    rule = await rule_for(context, address, row)
+    if rule is None or rule.encryption is Mode.IGNORE:
+        return Mode.IGNORE
+    managed = await context.ports.finder.managed_groups()
+    now = context.ports.clock.now()
+    facts = Facts(service, address, row, uses, {}, now, rule, own=context.own, managed_groups=managed)
+    return Mode.IGNORE if forbidden(facts) else rule.encryption
