@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cmkctl.__main__ import main
+from shared.domain.service import May
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = "/subscriptions/s-1/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/st1"
