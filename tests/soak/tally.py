@@ -40,6 +40,8 @@ def tried(seeds: range) -> Tally:
         except Exception:  # noqa: BLE001  whatever a run ends with is told with its seed
             tally.failed[seed] = traceback.format_exc()
         gc.collect()
+        if not gc.get_freeze_count():
+            gc.freeze()  # what the first seed brings along for good, imports above all, is not looked through each time
     return tally
 
 
