@@ -206,7 +206,7 @@ RULES = (
         "shared/usecases/rotate.py",
         "if rule.origin is Origin.IMPORTED and",
         "if False and",
-        "tests/usecases/test_enforce.py",
+        "tests/usecases/test_enforce_limits.py",
     ),
     Rule("nothing outside the policy is written", _DECIDING, "or _only_told(changes, facts)", "", POLICY),
     Rule(
