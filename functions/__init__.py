@@ -11,6 +11,7 @@ from functions.poison import blueprint as poison
 from functions.replay import blueprint as replay
 from functions.resource_events import blueprint as resource_events
 from functions.revert import blueprint as revert
+from functions.revoke import blueprint as revoke
 from functions.rotate import blueprint as rotate
 from functions.sweep import blueprint as sweep
 from functions.use_key import blueprint as use_key
@@ -23,6 +24,7 @@ BLUEPRINTS = (
     rotate,
     use_key,
     revert,
+    revoke,
     replay,
     evidence,
     key_events,

@@ -16,6 +16,7 @@ from shared.domain.policy import Policy
 from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
 from shared.domain.report import Report
 from shared.domain.resource import Address, Json, Request
+from shared.domain.revocation import TakePermissions, TakeRole
 from shared.domain.service import ChildList, Service
 from shared.domain.vault import Grant, Vault
 from shared.domain.work import WorkItem
@@ -91,6 +92,10 @@ class Finder(Protocol):
 
     async def look(self) -> None:
         """Try the index by one small read. Raises Refusal, TryLater."""
+        ...
+
+    async def with_identity(self, identity: str) -> tuple[Json, ...]:
+        """Return the resources of any type that have this user-assigned identity, as `page` does. Raises AppError."""
         ...
 
     async def managed_groups(self) -> frozenset[str]:
@@ -171,6 +176,14 @@ class Grants(Protocol):
         """Return the roles that a principal holds at, above and below a vault. Raises AppError."""
         ...
 
+    async def assigned(self, vault: str, principal: str) -> tuple[Grant, ...]:
+        """Return the same and those with a condition, of which `held` says nothing. Raises AppError."""
+        ...
+
+    async def take_away(self, step: TakeRole) -> None:
+        """Delete a role assignment; that it is gone is no error. Raises AppError."""
+        ...
+
     async def principal(self, identity: str) -> Principal | None:
         """Return whom a user-assigned identity acts as, or None when there is no such identity. Raises AppError."""
         ...
@@ -193,6 +206,10 @@ class VaultChanges(Protocol):
 
     async def allow(self, step: GrantAccess) -> None:
         """Add permissions by an access policy."""
+        ...
+
+    async def disallow(self, step: TakePermissions) -> None:
+        """Take key permissions out of an access policy."""
         ...
 
 

@@ -10,6 +10,7 @@ from shared.adapters.vaults import VaultInventory
 from shared.domain.policy import NewKey
 from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
 from shared.domain.resource import Json, parse_arm_id
+from shared.domain.revocation import TakePermissions
 from shared.ports import Clock
 
 _OPERATIONS = ["wrapKey", "unwrapKey"]  # what keys for encryption at rest are for, and nothing else
@@ -53,6 +54,21 @@ class VaultChanges:
         with translated(step.vault):
             vaults = self._vaults.client(vault.subscription).vaults
             await vaults.update_access_policy(vault.group, vault.name, "add", body)
+
+    async def disallow(self, step: TakePermissions) -> None:
+        """Take these key permissions out of the principal's access policy. What the entry says of secrets and the rest
+        is not sent and stays; the others' entries are not touched.
+        """
+        vault = parse_arm_id(step.vault)
+        entry = {
+            "tenantId": step.tenant,
+            "objectId": step.principal,
+            "permissions": {"keys": list(step.permissions)},
+        }
+        body: Any = {"properties": {"accessPolicies": [entry]}}
+        with translated(step.vault):
+            vaults = self._vaults.client(vault.subscription).vaults
+            await vaults.update_access_policy(vault.group, vault.name, "remove", body)
 
     def _properties(self, like: NewKey) -> Json:
         attributes: Json = {"enabled": True}

@@ -16,7 +16,8 @@ from shared.domain.preparation import CreateKey
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Converged, Done, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
 from shared.domain.resource import Json
-from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RotateKey, WorkItem
+from shared.domain.revocation import Revoked
+from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RevokeAccess, RotateKey, WorkItem
 
 _NO_ITEM = "a message that is no work item; the log has its beginning"
 
@@ -101,7 +102,7 @@ def worth_keeping(report: Report) -> bool:
     A look that found all in order is none, nor is one that waits on for the same thing: they would bury the rest.
     """
     outcome, waited = report.outcome, report.item.waited if report.item else None
-    if report.wrote or report.did or isinstance(outcome, Rotated | Stopped):
+    if report.wrote or report.did or isinstance(outcome, Rotated | Revoked | Stopped):
         return True
     if isinstance(outcome, Expanded):
         return bool(outcome.blocked)
@@ -203,6 +204,9 @@ def _wish(item: WorkItem | None) -> Json | None:
     """Return what somebody asked for beyond a look: what the app would not have done by itself."""
     if isinstance(item, RotateKey):
         return {"rotate": item.key.url, **({"ifLatestIs": item.if_latest_is} if item.if_latest_is else {})}
+    if isinstance(item, RevokeAccess):
+        asked = {"revoke": True, "alsoAffects": item.also_affects, "slot": item.slot, "identity": item.identity}
+        return {name: value for name, value in asked.items() if value}
     if isinstance(item, CheckResource) and item.wish is not None:
         wish = item.wish
         told = {"useKey": _url(wish.key), "slot": wish.slot, "identity": wish.identity or ""}

@@ -35,6 +35,8 @@ class Reason(Enum):
     MANAGED_BY_AZURE = "managed_by_azure"
     CROSS_TENANT = "cross_tenant"
     WRITES_OFF = "writes_off"
+    OTHERS_AFFECTED = "others_affected"
+    GRANTED_ELSEWHERE = "granted_elsewhere"
     # The policy
     OUTSIDE_POLICY = "outside_policy"
     REPORT_ONLY = "report_only"
@@ -176,6 +178,14 @@ REMEDIES = {
     Reason.CROSS_TENANT: "The key lives in another tenant. Change it by hand; the app only lists it.",
     Reason.WRITES_OFF: (
         "Writing is switched off (CMK_WRITES, or `writes` in the policy). The work waits until it is on again."
+    ),
+    Reason.OTHERS_AFFECTED: (
+        "Other resources reach their keys by the same identity and would lose them too. Look at the dry run and say in "
+        "alsoAffects how many, or give the resource an identity of its own first."
+    ),
+    Reason.GRANTED_ELSEWHERE: (
+        "The identity may use the key by a grant that is not the vault's own: above the vault, or a group's. The app "
+        "takes none of those away; do it where the detail says."
     ),
     Reason.KEY_ACCESS_DENIED: (
         "The resource's identity may not wrap with the key, or its grant has not spread yet. Grant it Key "

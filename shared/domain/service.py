@@ -54,6 +54,7 @@ class May(Enum):
     CREATE_KEY = "create-key"  # making the key that the rule names
     GRANT = "grant"  # letting a resource's identity use that key
     HARDEN = "harden"  # turning on soft delete and purge protection of its vault
+    REVOKE = "revoke"  # taking away, on a caller's confirmed wish, what lets a resource's identity use its keys
 
 
 class Proven(Enum):
@@ -98,6 +99,7 @@ class Traits(Struct, frozen=True):
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says
+    keeps_access_for: timedelta | None = None  # how long it goes on at most once its grant is gone; None: unpublished
     afterwards: str = ""  # what people have to do after every move; until then the old version stays in use
 
     def ability(self, verb: Verb) -> Can | Reason:

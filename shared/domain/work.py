@@ -113,6 +113,22 @@ class RotateKey(Struct, frozen=True, tag="rotate"):
     waited: Waited | None = None
 
 
+class RevokeAccess(Struct, frozen=True, tag="revoke"):
+    """Take away what lets a resource's identity use its keys (those of `slot`, or all).
+
+    `also_affects`: how many other resources the caller knows to lose their keys with it. `identity`: as Wish has it.
+    """
+
+    address: Address
+    cause: Cause
+    asked_at: datetime
+    first_at: datetime
+    also_affects: int = 0
+    identity: str | None = None
+    slot: str = ""
+    waited: Waited | None = None
+
+
 class Sweep(Struct, frozen=True, tag="sweep"):
     """Look at everything. `slice`: of the collections that the index does not know, list only those of this quarter of
     the day; None lists them all.
@@ -126,7 +142,7 @@ class Sweep(Struct, frozen=True, tag="sweep"):
 
 
 Expansion = CheckKey | CheckVault | Sweep
-WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | Sweep
+WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | RevokeAccess | Sweep
 
 
 class _Envelope(Struct, frozen=True):

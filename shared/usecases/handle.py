@@ -12,6 +12,7 @@ from shared.domain.work import (
     BadWorkItem,
     CheckChildren,
     CheckResource,
+    RevokeAccess,
     RotateKey,
     WorkItem,
     decode,
@@ -23,6 +24,7 @@ from shared.usecases.check_children import check_children
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
 from shared.usecases.expand import expand
+from shared.usecases.revoke import revoke
 from shared.usecases.rotate import rotate
 
 PUT_BACK_AFTER = timedelta(minutes=1)
@@ -46,6 +48,8 @@ async def _do(context: Context, item: WorkItem) -> Report:
         return await check_children(context, item)
     if isinstance(item, RotateKey):
         return await rotate(context, item)
+    if isinstance(item, RevokeAccess):
+        return await revoke(context, item)
     return await expand(context, item)
 
 
@@ -60,7 +64,7 @@ async def report_poison(context: Context, message: str) -> Report:
         detail = f"handled in vain as often as the host allows{await _put_back(context, found)}"
     except BadWorkItem as error:
         detail = f"{error}; the message began with {message[:200]!r}"
-    address = item.address if isinstance(item, CheckResource) else _parent(item)
+    address = item.address if isinstance(item, CheckResource | RevokeAccess) else _parent(item)
     token = correlation.set(item.cause.id if item else "")
     report = Report(now, item, Stopped((Blocked(Reason.POISONED, detail=detail),)), address)
     try:

@@ -14,11 +14,12 @@ from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, address_of
 from shared.domain.wish import Wish
-from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, RotateKey, Sweep, WorkItem
+from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, RevokeAccess, RotateKey, Sweep, WorkItem
 from shared.errors import Refusal, TooLarge
 from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
 from shared.usecases.dry_run import plan_for
+from shared.usecases.revoke import foretold
 from shared.usecases.rotate import would_rotate
 
 LONGEST_WISH = 64 * 1024
@@ -74,7 +75,20 @@ class RevertWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-Form = ConvergeWish | EnforceWish | RotateWish | UseKeyWish | RevertWish
+class RevokeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST revoke: take away what lets a resource's identity use its keys. `confirm` repeats the resource's
+    name, `also_affects` how many others lose theirs with it. `identity`: an id or "system", where it has several.
+    """
+
+    resource: str
+    confirm: str = ""
+    also_affects: int = 0
+    identity: str = ""
+    slot: str = ""
+    dry_run: bool = False
+
+
+Form = ConvergeWish | EnforceWish | RotateWish | UseKeyWish | RevertWish | RevokeWish
 
 
 def read_wish(body: bytes, form: type[Form]) -> Any:
@@ -122,10 +136,8 @@ def use_key_item(wish: UseKeyWish, cause: Cause, now: datetime) -> CheckResource
     """Return the work a wish for another key asks for. Raises Refusal (BAD_REQUEST)."""
     if not wish.key and wish.version is Version.KEEP:
         raise Refusal(Reason.BAD_REQUEST, "name a key, or say version: follow or pin")
-    identity = None
-    if wish.identity:
-        identity = "" if wish.identity == "system" else _resource(wish.identity).url
-    wanted = Wish(_key(wish.key) if wish.key else None, wish.version, slot=_slot(wish.slot), identity=identity)
+    key, identity = _key(wish.key) if wish.key else None, _identity(wish.identity)
+    wanted = Wish(key, wish.version, slot=_slot(wish.slot), identity=identity)
     return CheckResource(_resource(wish.resource), cause, now, now, wish=wanted)
 
 
@@ -135,6 +147,22 @@ def revert_item(wish: RevertWish, cause: Cause, now: datetime) -> CheckResource:
     if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
         raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
     return CheckResource(address, cause, now, now, wish=Wish(revert=True, slot=_slot(wish.slot)))
+
+
+def revoke_item(wish: RevokeWish, cause: Cause, now: datetime) -> RevokeAccess:
+    """Return the work a wish to revoke asks for. Raises Refusal (BAD_REQUEST) when it is not confirmed."""
+    address = _resource(wish.resource)
+    if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
+        raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
+    identity = _identity(wish.identity)
+    return RevokeAccess(address, cause, now, now, wish.also_affects, identity, _slot(wish.slot))
+
+
+def _identity(text: str) -> str | None:
+    """Return an identity as wishes carry it: its id, "" for the system-assigned one, None for the one there is."""
+    if text in {"", "system"}:
+        return "" if text else None
+    return _resource(text).url
 
 
 def _slot(text: str) -> str:
@@ -164,6 +192,8 @@ async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dic
     a key, a vault or everything the steps of each resource concerned. Holds structs as they are: the door encodes them.
     """
     told: dict[str, Any] = {"correlationId": item.cause.id, "item": item, "dryRun": dry_run}
+    if isinstance(item, RevokeAccess):
+        told |= await foretold(context, item, dry_run=dry_run)
     if not dry_run:
         await context.ports.queue.put(item)
     elif isinstance(item, RotateKey):
