@@ -65,10 +65,10 @@ class Other(Struct, frozen=True):
 
 class Revoked(Struct, frozen=True, tag="revoked"):
     """None of what gave the resource's identity access at its vaults is left, as Azure was read afterwards. What the
-    service still has in memory is not known.
+    service still has in memory is not known. `principals`: whom it was taken from just now; none, when it was gone.
     """
 
-    principals: tuple[str, ...]
+    principals: tuple[str, ...] = ()
     also: tuple[Other, ...] = ()
 
 

@@ -37,11 +37,6 @@ class Holdings(Struct, frozen=True):
     barred: Blocked | None
     keeps_access_for: timedelta | None
 
-    @property
-    def principals(self) -> tuple[str, ...]:
-        """Return whom the resource acts as."""
-        return tuple(dict.fromkeys(one.principal for one in self.holds))
-
 
 async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
     """Return how a resource reaches its keys now; None: there is no such resource. Raises AppError."""

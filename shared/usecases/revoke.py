@@ -53,7 +53,7 @@ async def _outcome(context: Context, item: RevokeAccess, progress: _Progress) ->
             return Gone()
         if not found.takings:
             context.recent.forget(item.address)
-            return Stopped(found.blocked) if found.blocked else Revoked(found.principals, progress.also)
+            return Stopped(found.blocked) if found.blocked else _revoked(progress)
         if found.barred is not None:
             return Stopped((found.barred, *found.blocked))
         if not progress.did:  # before the first write; what was taken since only makes them fewer
@@ -64,6 +64,11 @@ async def _outcome(context: Context, item: RevokeAccess, progress: _Progress) ->
             return _ended(step)
         await _take(context, item, found.takings[0], progress)
     return _ended(_look_again(context, item, Reason.OTHERS_MOVE_IT))
+
+
+def _revoked(progress: _Progress) -> Revoked:
+    taken = (done.step.principal for done in progress.did if isinstance(done.step, Taking))
+    return Revoked(tuple(dict.fromkeys(taken)), progress.also)
 
 
 async def _take(context: Context, item: RevokeAccess, step: Taking, progress: _Progress) -> None:

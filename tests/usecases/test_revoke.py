@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.faults import Faults
 from sandbox.vault.access import find_vault, may
 from shared.domain.reasons import Reason
 from shared.domain.report import Stopped, Waiting
@@ -301,6 +302,36 @@ def test_enforcement_does_not_give_back_what_was_taken(tmp_path: Path) -> None:
         assert not reaches(azure, own("st1"))
 
     on_azure(estate(ONE), story, environ=allowed(tmp_path, rule))
+
+
+@pytest.mark.parametrize("effect", ["before", "after"])
+def test_when_the_answer_gets_lost_it_looks_again_and_the_grant_is_gone(tmp_path: Path, effect: str) -> None:
+    async def story(azure: Azure) -> None:
+        faults = Faults(lambda _: "write")
+        faults.install(azure.world)
+        faults.put([{"match": {"path": "roleAssignments/", "method": "DELETE"}, "times": 6, "do": {"reset": effect}}])
+        first = await revoked(azure, ONE)
+        assert isinstance(first.outcome, Waiting)
+        assert [done.accepted for done in first.did] == [False]
+        last = (await azure.drain(until=timedelta(hours=2)))[-1]
+        assert isinstance(last.outcome, Revoked)
+        assert (reaches(azure, own("st1")), reaches(azure, own("st2"))) == (False, True)
+
+    on_azure(estate(ONE, TWO), story, environ=allowed(tmp_path))
+
+
+def test_a_deletion_that_does_not_show_at_once_is_not_repeated_but_waited_for(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        faults = Faults(lambda _: "write")
+        faults.install(azure.world)
+        faults.put([{"match": {"path": "roleAssignments/", "method": "DELETE"}, "times": 1, "do": {"status": 204}}])
+        report = await revoked(azure, ONE)
+        assert isinstance(report.outcome, Waiting)
+        assert report.outcome.wait.reason is Reason.NOT_YET_IN_EFFECT
+        assert len(changes(azure)) == 1
+        assert isinstance((await azure.drain(until=timedelta(minutes=5)))[-1].outcome, Revoked)
+
+    on_azure(estate(ONE), story, environ=allowed(tmp_path))
 
 
 @pytest.mark.parametrize(
