@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functions.audit import blueprint as audit
 from functions.converge import blueprint as converge
 from functions.enforce import blueprint as enforce
 from functions.evidence import blueprint as evidence
@@ -25,6 +26,7 @@ BLUEPRINTS = (
     use_key,
     revert,
     revoke,
+    audit,
     replay,
     evidence,
     key_events,

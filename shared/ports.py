@@ -137,8 +137,39 @@ class Vaults(Protocol):
         """Return any vault that is ours to talk to, the same each time, or None."""
         ...
 
+    async def found(self) -> tuple[VaultSite, ...]:
+        """Return all vaults that the inventory knows; not each was confirmed."""
+        ...
+
     async def id_of(self, host: str) -> str:
         """Return the ARM id of the vault of that host, "" when the inventory does not know it."""
+        ...
+
+
+class KeyPage(Struct, frozen=True):
+    """Keys of a vault as a list shows them, and where to go on; "": that was all."""
+
+    keys: list[Json]
+    following: str = ""
+
+
+class VaultFacts(Protocol):
+    """Vaults and their keys as Azure Resource Manager shows them. All raise Refusal and TryLater."""
+
+    async def body(self, vault: str) -> Json | None:
+        """Return a vault's body, or None when there is no such vault."""
+        ...
+
+    async def settings(self, vault: str) -> list[Json]:
+        """Return a vault's diagnostic settings."""
+        ...
+
+    async def keys(self, vault: str, cursor: str) -> KeyPage:
+        """Return one page of a vault's keys."""
+        ...
+
+    async def key(self, vault: str, name: str) -> Json | None:
+        """Return a key with its newest version and its rotation policy, or None when there is no such key."""
         ...
 
 
@@ -289,6 +320,7 @@ class Ports(Struct, frozen=True):
     finder: Finder
     vaults: Vaults
     keys: Keys
+    vault_facts: VaultFacts
     vault_changes: VaultChanges
     grants: Grants
     queue: WorkQueue

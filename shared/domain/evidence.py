@@ -17,6 +17,7 @@ from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Converged, Done, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
 from shared.domain.resource import Json
 from shared.domain.revocation import Revoked
+from shared.domain.vault_audit import Audited
 from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RevokeAccess, RotateKey, WorkItem
 
 _NO_ITEM = "a message that is no work item; the log has its beginning"
@@ -104,8 +105,8 @@ def worth_keeping(report: Report) -> bool:
     outcome, waited = report.outcome, report.item.waited if report.item else None
     if report.wrote or report.did or isinstance(outcome, Rotated | Revoked | Stopped):
         return True
-    if isinstance(outcome, Expanded):
-        return bool(outcome.blocked)
+    if isinstance(outcome, Expanded | Audited):
+        return bool(outcome.blocked if isinstance(outcome, Expanded) else outcome.findings)
     if isinstance(outcome, Waiting):
         return waited is None or waited.reason is not outcome.wait.reason
     return isinstance(outcome, Converged | Gone) and waited is not None
@@ -163,6 +164,8 @@ def _leaves(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]
 
 
 def _blocked(report: Report) -> tuple[Blocked, ...]:
+    if isinstance(report.outcome, Audited):
+        return report.outcome.findings
     return report.outcome.blocked if isinstance(report.outcome, Stopped | Waiting | Expanded) else ()
 
 

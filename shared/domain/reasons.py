@@ -30,6 +30,14 @@ class Reason(Enum):
     VAULT_UNREACHABLE = "vault_unreachable"
     VAULT_NOT_PROTECTED = "vault_not_protected"
     VAULT_CLOSED = "vault_closed"
+    # What an audit of vaults finds
+    VAULT_NOT_RBAC = "vault_not_rbac"
+    VAULT_NOT_AUDITED = "vault_not_audited"
+    VAULT_OPEN = "vault_open"
+    KEY_TOO_SMALL = "key_too_small"
+    KEY_TYPE_UNEXPECTED = "key_type_unexpected"
+    KEY_NEVER_EXPIRES = "key_never_expires"
+    KEY_NOT_ROTATED = "key_not_rotated"
     # Hard rules
     OWN_RESOURCE = "own_resource"
     MANAGED_BY_AZURE = "managed_by_azure"
@@ -154,6 +162,22 @@ REMEDIES = {
     Reason.VAULT_CLOSED: (
         "The vault's firewall lets no trusted services through, so none can use its keys. Allow them on the vault."
     ),
+    Reason.VAULT_NOT_RBAC: (
+        "Access policies decide who may use the vault's keys, and the policy expects roles. Assign the roles first and "
+        "then set enableRbacAuthorization: what only access policies grant ends at that moment."
+    ),
+    Reason.VAULT_NOT_AUDITED: (
+        "Nobody keeps who used the vault's keys. Add a diagnostic setting with the category AuditEvent, or with the "
+        "group audit or allLogs."
+    ),
+    Reason.VAULT_OPEN: (
+        "The vault answers to networks that the policy does not expect. Close its firewall, and let trusted services "
+        "through, or the services lose its keys."
+    ),
+    Reason.KEY_TOO_SMALL: "Make a version with more bits, or a new key; NIST advises 3,072 and more from 2031 on.",
+    Reason.KEY_TYPE_UNEXPECTED: "Make a key of an expected type and let its users move to it (POST use-key).",
+    Reason.KEY_NEVER_EXPIRES: "Set an expiry on the key, and a rotation policy that comes before it.",
+    Reason.KEY_NOT_ROTATED: "Give the key a rotation policy with a Rotate action. Until then POST rotate rotates it.",
     Reason.KEY_IS_IMPORTED: (
         "A rule says that this key's material comes from elsewhere (`origin: imported`). Import the new version; the "
         "app moves its users there."

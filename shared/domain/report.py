@@ -13,6 +13,7 @@ from shared.domain.preparation import Preparation
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Address, Edit, Json
 from shared.domain.revocation import Revoked, Taking
+from shared.domain.vault_audit import Audited
 from shared.domain.work import WorkItem
 
 
@@ -93,7 +94,7 @@ class Rotated(Struct, frozen=True, tag="rotated"):
     version: str
 
 
-Outcome = Rotated | Revoked | Converged | Waiting | Stopped | Gone | LeftAlone | Answered | Paced | Expanded
+Outcome = Rotated | Revoked | Audited | Converged | Waiting | Stopped | Gone | LeftAlone | Answered | Paced | Expanded
 
 
 class Write(Struct, frozen=True):
@@ -139,6 +140,8 @@ class Report(Struct, frozen=True):
             return tuple(blocked.reason for blocked in self.outcome.blocked)
         if isinstance(self.outcome, Waiting):
             return (self.outcome.wait.reason, *(blocked.reason for blocked in self.outcome.blocked))
+        if isinstance(self.outcome, Audited):
+            return tuple(dict.fromkeys(one.reason for one in self.outcome.findings))
         return tuple(blocked.reason for blocked in self.outcome.blocked) if isinstance(self.outcome, Expanded) else ()
 
 

@@ -129,6 +129,21 @@ class RevokeAccess(Struct, frozen=True, tag="revoke"):
     waited: Waited | None = None
 
 
+class AuditVault(Struct, frozen=True, tag="audit"):
+    """Compare a vault and its keys with what the policy expects. One of `host` and `vault_id` may be empty.
+
+    `cursor` and `skip`: the page of keys to go on with, and how many of it are done.
+    """
+
+    cause: Cause
+    asked_at: datetime
+    host: str = ""
+    vault_id: str = ""
+    waited: Waited | None = None
+    cursor: str = ""
+    skip: int = 0
+
+
 class Sweep(Struct, frozen=True, tag="sweep"):
     """Look at everything. `slice`: of the collections that the index does not know, list only those of this quarter of
     the day; None lists them all.
@@ -142,7 +157,7 @@ class Sweep(Struct, frozen=True, tag="sweep"):
 
 
 Expansion = CheckKey | CheckVault | Sweep
-WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | RevokeAccess | Sweep
+WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | RevokeAccess | AuditVault | Sweep
 
 
 class _Envelope(Struct, frozen=True):

@@ -14,6 +14,7 @@ from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, Expansion, Sweep, WorkItem, next_page
 from shared.errors import AppError
+from shared.usecases.audit_vault import audits_for
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
@@ -48,6 +49,8 @@ async def _outcome(context: Context, item: Expansion) -> Outcome:
         return scope
     if isinstance(item, Sweep) and (held := await begin_or_go_on(context, item)):
         return held
+    if isinstance(item, Sweep | CheckVault):
+        await put_all(context, await audits_for(context, item, scope.host))
     outcome = await _page(context, item, scope)
     if isinstance(item, Sweep):
         outcome = await told_and_ended(context, item, outcome)

@@ -9,6 +9,7 @@ from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Report, Stopped
 from shared.domain.resource import Address
 from shared.domain.work import (
+    AuditVault,
     BadWorkItem,
     CheckChildren,
     CheckResource,
@@ -20,6 +21,7 @@ from shared.domain.work import (
 )
 from shared.errors import AppError
 from shared.ports import correlation
+from shared.usecases.audit_vault import audit_vault
 from shared.usecases.check_children import check_children
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
@@ -48,6 +50,8 @@ async def _do(context: Context, item: WorkItem) -> Report:
         return await check_children(context, item)
     if isinstance(item, RotateKey):
         return await rotate(context, item)
+    if isinstance(item, AuditVault):
+        return await audit_vault(context, item)
     if isinstance(item, RevokeAccess):
         return await revoke(context, item)
     return await expand(context, item)

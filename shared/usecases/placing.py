@@ -22,13 +22,18 @@ def site_itself(address: Address, body: Json) -> Site:
     return _site_of(address, body, ())
 
 
-async def _site(context: Context, policy: Policy, address: Address, body: Json) -> Site:
-    arm = address.arm
+async def site_with_groups(context: Context, policy: Policy, address: Address, body: Json) -> Site:
+    """Return what a policy may ask of a top-level resource, its management groups if the policy asks for any."""
     groups: tuple[str, ...] = ()
     if policy.asks_for_groups:
-        groups = (await context.ports.finder.group_chains()).get(arm.subscription.lower(), ())
+        groups = (await context.ports.finder.group_chains()).get(address.arm.subscription.lower(), ())
+    return _site_of(address, body, groups)
+
+
+async def _site(context: Context, policy: Policy, address: Address, body: Json) -> Site:
+    arm = address.arm
     top = await _parent(context, address) if address.parent and policy.asks_about_parent(arm.type) else body
-    return _site_of(address, top, groups)
+    return await site_with_groups(context, policy, address, top)
 
 
 def _site_of(address: Address, top: Json, groups: tuple[str, ...]) -> Site:

@@ -189,6 +189,15 @@ class Recent:
         began = self._expanded.get(key.url)
         return began is not None and began >= asked_at + SKEW
 
+    def note_audited(self, vault: Address, began: datetime) -> None:
+        """Remember that this instance began to compare a vault with the policy."""
+        self._expanded.set(f"{vault.folded} audit", began)
+
+    def audited_since(self, vault: Address, asked_at: datetime) -> bool:
+        """Return whether this instance began to compare the vault after that moment."""
+        began = self._expanded.get(f"{vault.folded} audit")
+        return began is not None and began >= asked_at + SKEW
+
     def comes_back(self, key: KeyId, moment: datetime) -> bool:
         """Return whether the key is known to be looked at again at that moment."""
         return self._expanded.get(f"{key.url} valid") == moment

@@ -14,8 +14,19 @@ from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, address_of
 from shared.domain.wish import Wish
-from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, RevokeAccess, RotateKey, Sweep, WorkItem
+from shared.domain.work import (
+    AuditVault,
+    Cause,
+    CheckKey,
+    CheckResource,
+    CheckVault,
+    RevokeAccess,
+    RotateKey,
+    Sweep,
+    WorkItem,
+)
 from shared.errors import Refusal, TooLarge
+from shared.usecases.audit_vault import audited
 from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
 from shared.usecases.dry_run import plan_for
@@ -88,7 +99,14 @@ class RevokeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-Form = ConvergeWish | EnforceWish | RotateWish | UseKeyWish | RevertWish | RevokeWish
+class AuditWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST audit: a vault's host name or resource id, to be compared with what the policy expects."""
+
+    vault: str
+    dry_run: bool = False
+
+
+Form = AuditWish | ConvergeWish | EnforceWish | RotateWish | UseKeyWish | RevertWish | RevokeWish
 
 
 def read_wish(body: bytes, form: type[Form]) -> Any:
@@ -110,12 +128,23 @@ def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
         return CheckKey(_key(wish.key).key, cause, now)
     if wish.resource:
         return CheckResource(_resource(wish.resource), cause, now, now)
-    if wish.vault.startswith("/"):
-        return CheckVault(cause, now, vault_id=_resource(wish.vault).url)
     if wish.vault:
-        host = wish.vault.lower().removeprefix("https://").rstrip("/")
-        return CheckVault(cause, now, host=_key(f"https://{host}/keys/any").key.host)
+        host, vault_id = _vault(wish.vault)
+        return CheckVault(cause, now, host, vault_id)
     return Sweep(cause, now)
+
+
+def _vault(text: str) -> tuple[str, str]:
+    """Return the host or the id of the vault that a text names."""
+    if text.startswith("/"):
+        return "", _resource(text).url
+    host = text.lower().removeprefix("https://").rstrip("/")
+    return _key(f"https://{host}/keys/any").key.host, ""
+
+
+def audit_item(wish: AuditWish, cause: Cause, now: datetime) -> AuditVault:
+    """Return the work a wish to audit a vault asks for. Raises Refusal (BAD_REQUEST)."""
+    return AuditVault(cause, now, *_vault(wish.vault))
 
 
 def enforce_item(wish: EnforceWish, cause: Cause, now: datetime) -> WorkItem:
@@ -202,6 +231,8 @@ async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dic
         told["steps"] = [] if held is None else [held]
     elif isinstance(item, CheckKey | CheckVault | Sweep):
         told |= await plan_for(context, item)
+    elif isinstance(item, AuditVault):
+        told["audit"] = await audited(context, item)
     elif isinstance(item, CheckResource):
         steps = await preview(context, item)
         told["exists"] = steps is not None
