@@ -61,10 +61,10 @@ def findings(reports: list[Report]) -> dict[Reason, str]:
     return {one.reason: one.detail for each in audits for one in each.findings}
 
 
-NETWORK = {"networkAcls": {"defaultAction": "Deny", "bypass": "AzureServices"}}
-SHUT = {"networkAcls": {"defaultAction": "Deny", "bypass": "None"}}
-POLICIES = {"enableRbacAuthorization": False}
-OFF = {"publicNetworkAccess": "Disabled"}
+NETWORK: dict[str, Any] = {"networkAcls": {"defaultAction": "Deny", "bypass": "AzureServices"}}
+SHUT: dict[str, Any] = {"networkAcls": {"defaultAction": "Deny", "bypass": "None"}}
+POLICIES: dict[str, Any] = {"enableRbacAuthorization": False}
+OFF: dict[str, Any] = {"publicNetworkAccess": "Disabled"}
 VAULTS: dict[str, tuple[str, dict[str, Any], set[Reason]]] = {
     "purge protection is on": ("purgeProtection: true", vault(), set()),
     "purge protection is off": ("purgeProtection: true", bare_vault(), {Reason.VAULT_NOT_PROTECTED}),
