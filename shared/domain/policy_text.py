@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 from msgspec import Struct
 
+from shared.domain.courtesy import courtesy_problems
 from shared.domain.policy import Expect, Policy, Rule, Where
 from shared.domain.policy_keys import key_problems
 
@@ -125,7 +126,7 @@ class _Reader:
             if rule.name in names:
                 self._tell(("rules", at, "name"), f"{rule.name!r} is the name of rule {names[rule.name] + 1} already")
             names.setdefault(rule.name, at)
-            for field, text in key_problems(rule):
+            for field, text in (*key_problems(rule), *courtesy_problems(rule)):
                 self._tell(("rules", at, field), text)
             for number, where in enumerate(rule.unless):
                 if where == Where():
