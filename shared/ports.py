@@ -24,6 +24,9 @@ from shared.domain.work import WorkItem
 # The correlation id of the work going on: adapters put it on every request, the log on every line.
 correlation: ContextVar[str] = ContextVar("correlation", default="")
 
+# The change reference of that work, "" if it has none: Azure's own log can be asked by what is made of it.
+change_reference: ContextVar[str] = ContextVar("change_reference", default="")
+
 
 class Clock(Protocol):
     """The time."""

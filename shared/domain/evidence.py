@@ -84,6 +84,8 @@ class Line(Struct, frozen=True, omit_defaults=True, rename="camel"):
     source: str = ""
     event_id: str = ""
     event_type: str = ""
+    change: str = ""  # the reference that the caller gave
+    urgent: bool = False
     item: str = ""  # the kind of the work item; "": a message that is none
     resource: str = ""
     key: str = ""  # or the host of a vault, for a look at all its keys
@@ -125,6 +127,8 @@ def line_of(report: Report, id_: str) -> Line:
         source=cause.source.value if cause else "",
         event_id=cause.event_id if cause else "",
         event_type=cause.event_type if cause else "",
+        change=cause.order.change if cause else "",
+        urgent=cause.order.urgent if cause else False,
         item=type(item).__name__ if item else "",
         resource=report.address.url if report.address else "",
         key=_key(item),

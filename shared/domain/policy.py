@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
+from shared.domain.courtesy import Courtesy
 from shared.domain.service import May
 from shared.domain.vault_rules import VaultExpected
 
@@ -82,7 +83,7 @@ class NewKey(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     tags: dict[str, str] = {}  # a dict, since it is reported as it is
 
 
-class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class Rule(Courtesy, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """One rule. What it does not say is reported and nothing more.
 
     `key` is the versionless identifier of the key that resources begin to use, with the places that

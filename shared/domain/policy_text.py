@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 from msgspec import Struct
 
+from shared.domain.courtesy import courtesy_problems
 from shared.domain.policy import Expect, Policy, Rule, VaultRule, Where
 from shared.domain.policy_keys import key_problems
 from shared.domain.vault_rules import expected_problems
@@ -131,7 +132,7 @@ class _Reader:
     def _check_rules(self, rules: tuple[Rule | None, ...]) -> None:
         self._check_order(rules, "rules")
         for at, rule in enumerate(rules):
-            for field, text in key_problems(rule) if rule is not None else ():
+            for field, text in (*key_problems(rule), *courtesy_problems(rule)) if rule is not None else ():
                 self._tell(("rules", at, field), text)
 
     def _check_order(self, rules: Sequence[Rule | VaultRule | None], of: str) -> None:

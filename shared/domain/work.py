@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyId
+from shared.domain.order import Order
 from shared.domain.reasons import Waited
 from shared.domain.resource import Address, Edit
 from shared.domain.wish import Wish
@@ -36,6 +37,7 @@ class Cause(Struct, frozen=True):
     event_id: str = ""
     event_type: str = ""
     revived: bool = False  # it was poisoned and put back: once, and only what stands for many
+    order: Order = Order()
 
 
 class CheckKey(Struct, frozen=True, tag="key"):

@@ -20,7 +20,7 @@ from shared.domain.work import (
     revived,
 )
 from shared.errors import AppError
-from shared.ports import correlation
+from shared.ports import change_reference, correlation
 from shared.usecases.audit_vault import audit_vault
 from shared.usecases.check_children import check_children
 from shared.usecases.check_resource import check_resource
@@ -36,10 +36,11 @@ _LOG = logging.getLogger("cmk")
 async def handle(context: Context, message: str) -> Report:
     """Do what a message asks for. Raises BadWorkItem for what is no work item: the host then keeps it as poison."""
     item = decode(message)
-    token = correlation.set(item.cause.id)
+    token, reference = correlation.set(item.cause.id), change_reference.set(item.cause.order.change)
     try:
         return await _do(context, item)
     finally:
+        change_reference.reset(reference)
         correlation.reset(token)
 
 

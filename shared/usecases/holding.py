@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from shared.domain.courtesy import Reference
 from shared.domain.identity import identities_in, principal_in
 from shared.domain.keys import KeyId
+from shared.domain.order import Order
 from shared.domain.plan import Facts, forbidden
 from shared.domain.plan.hard_rules import forbidden_vault
 from shared.domain.policy import Mode, Rule
@@ -127,14 +129,16 @@ async def _barred(
             return bar
         if hold.principal in mine:
             return Blocked(Reason.OWN_RESOURCE, detail=f"principal {hold.principal} is the app's own identity")
-    return _not_allowed(rule)
+    return _not_allowed(rule, item.cause.order)
 
 
-def _not_allowed(rule: Rule | None) -> Blocked | None:
+def _not_allowed(rule: Rule | None, order: Order) -> Blocked | None:
     if rule is None:
         return Blocked(Reason.OUTSIDE_POLICY, detail="it should lose its access to its keys")
     if rule.rotation is Mode.IGNORE:
         return Blocked(Reason.CONTRADICTS_RULE, detail=f"rule {rule.name!r} says ignore")
     if May.REVOKE not in rule.may:
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, detail=f"rule {rule.name!r} would have to say may: [revoke]")
+    if rule.change is Reference.REQUIRED and not order.change:
+        return Blocked(Reason.CHANGE_REFERENCE_MISSING, detail=f"rule {rule.name!r}")
     return None

@@ -45,7 +45,7 @@ def _site_of(address: Address, top: Json, groups: tuple[str, ...]) -> Site:
         resource_group=arm.group,
         kind=str(top.get("kind") or ""),
         location=str(top.get("location") or ""),
-        tags=_tags(top.get("tags")),
+        tags=tags_in(top),
         management_groups=groups,
     )
 
@@ -64,7 +64,9 @@ async def _parent(context: Context, address: Address) -> Json:
     return found
 
 
-def _tags(written: Any) -> dict[str, str]:
+def tags_in(body: Json) -> dict[str, str]:
+    """Return the tags that a body has."""
+    written: Any = body.get("tags")
     if not isinstance(written, dict):
         return {}
     return {str(name): str(value) for name, value in written.items()}

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
+from shared.domain.order import Order, is_reference
 from shared.domain.plain import one_line
 from shared.domain.policy import Version
 from shared.domain.reasons import Reason
@@ -37,7 +39,14 @@ LONGEST_WISH = 64 * 1024
 LONGEST_SLOT = 100
 
 
-class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class Ordering(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What every wish may say besides. `urgent`: no wave and no window holds it. `change`: what allows it elsewhere."""
+
+    urgent: bool = False
+    change: str = ""
+
+
+class ConvergeWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST converge. One of key, vault and resource, or `all`: what to look at."""
 
     key: str = ""
@@ -47,7 +56,7 @@ class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     dry_run: bool = False
 
 
-class EnforceWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class EnforceWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST enforce: one resource, or `all`."""
 
     resource: str = ""
@@ -55,7 +64,7 @@ class EnforceWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     dry_run: bool = False
 
 
-class RotateWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class RotateWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST rotate. `if_latest_is` names the version you saw; another one being latest stops the rotation."""
 
     key: str
@@ -63,7 +72,7 @@ class RotateWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-class UseKeyWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class UseKeyWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST use-key: the key that a resource shall use, whether it shall follow it, or both.
 
     `identity`: the id of the user-assigned identity that shall reach the key, or "system"; absent: the one that does.
@@ -77,7 +86,7 @@ class UseKeyWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-class RevertWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class RevertWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST revert: back to the platform's key. `confirm` repeats the resource's name."""
 
     resource: str
@@ -86,7 +95,7 @@ class RevertWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-class RevokeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class RevokeWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST revoke: take away what lets a resource's identity use its keys. `confirm` repeats the resource's
     name, `also_affects` how many others lose theirs with it. `identity`: an id or "system", where it has several.
     """
@@ -119,11 +128,21 @@ def read_wish(body: bytes, form: type[Form]) -> Any:
         raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
+def ordered(wish: Ordering, cause: Cause, *, by_name: bool = False) -> Cause:
+    """Return the cause with what the wish says besides. Raises Refusal (BAD_REQUEST)."""
+    if wish.change and not is_reference(wish.change):
+        raise Refusal(Reason.BAD_REQUEST, "change is up to 64 letters, digits, blanks and . _ : / # -")
+    return replace(cause, order=Order(wish.urgent, wish.change, by_name))
+
+
 def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
     """Return the work a wish to converge asks for. Raises Refusal (BAD_REQUEST)."""
     named = [bool(wish.key), bool(wish.vault), bool(wish.resource), wish.all]
     if sum(named) != 1:
         raise Refusal(Reason.BAD_REQUEST, "name exactly one of key, vault, resource, or all: true")
+    cause = ordered(wish, cause, by_name=bool(wish.resource))
+    if wish.all and wish.urgent:
+        raise Refusal(Reason.BAD_REQUEST, "urgent is for a key, a vault or a resource, not for all")
     if wish.key:
         return CheckKey(_key(wish.key).key, cause, now)
     if wish.resource:
@@ -151,6 +170,9 @@ def enforce_item(wish: EnforceWish, cause: Cause, now: datetime) -> WorkItem:
     """Return the work a wish to enforce the policy asks for. Raises Refusal (BAD_REQUEST)."""
     if bool(wish.resource) is wish.all:
         raise Refusal(Reason.BAD_REQUEST, "name a resource, or say all: true")
+    if wish.all and wish.urgent:
+        raise Refusal(Reason.BAD_REQUEST, "urgent is for a resource, not for all")
+    cause = ordered(wish, cause, by_name=not wish.all)
     return Sweep(cause, now) if wish.all else CheckResource(_resource(wish.resource), cause, now, now)
 
 
@@ -158,7 +180,7 @@ def rotate_item(wish: RotateWish, cause: Cause, now: datetime) -> RotateKey:
     """Return the work a wish to rotate asks for. Raises Refusal (BAD_REQUEST)."""
     if wish.if_latest_is and not is_key_name(wish.if_latest_is):
         raise Refusal(Reason.BAD_REQUEST, "ifLatestIs is no key version")
-    return RotateKey(_key(wish.key).key, cause, now, wish.if_latest_is.lower())
+    return RotateKey(_key(wish.key).key, ordered(wish, cause), now, wish.if_latest_is.lower())
 
 
 def use_key_item(wish: UseKeyWish, cause: Cause, now: datetime) -> CheckResource:
@@ -167,7 +189,7 @@ def use_key_item(wish: UseKeyWish, cause: Cause, now: datetime) -> CheckResource
         raise Refusal(Reason.BAD_REQUEST, "name a key, or say version: follow or pin")
     key, identity = _key(wish.key) if wish.key else None, _identity(wish.identity)
     wanted = Wish(key, wish.version, slot=_slot(wish.slot), identity=identity)
-    return CheckResource(_resource(wish.resource), cause, now, now, wish=wanted)
+    return CheckResource(_resource(wish.resource), ordered(wish, cause, by_name=True), now, now, wish=wanted)
 
 
 def revert_item(wish: RevertWish, cause: Cause, now: datetime) -> CheckResource:
@@ -175,7 +197,8 @@ def revert_item(wish: RevertWish, cause: Cause, now: datetime) -> CheckResource:
     address = _resource(wish.resource)
     if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
         raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
-    return CheckResource(address, cause, now, now, wish=Wish(revert=True, slot=_slot(wish.slot)))
+    wanted = Wish(revert=True, slot=_slot(wish.slot))
+    return CheckResource(address, ordered(wish, cause, by_name=True), now, now, wish=wanted)
 
 
 def revoke_item(wish: RevokeWish, cause: Cause, now: datetime) -> RevokeAccess:
@@ -184,6 +207,7 @@ def revoke_item(wish: RevokeWish, cause: Cause, now: datetime) -> RevokeAccess:
     if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
         raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
     identity = _identity(wish.identity)
+    cause = ordered(wish, cause, by_name=True)
     return RevokeAccess(address, cause, now, now, wish.also_affects, identity, _slot(wish.slot))
 
 

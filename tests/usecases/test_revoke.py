@@ -230,6 +230,7 @@ BARRED: dict[str, tuple[str, dict[str, str], Reason]] = {
     "the rule does not say so": ("  - name: all\n    rotation: fix\n", {}, Reason.NOT_ALLOWED_BY_RULE),
     "the rule says ignore": (RULE.replace("fix", "ignore"), {}, Reason.CONTRADICTS_RULE),
     "it is the app's own": (RULE, OWN, Reason.OWN_RESOURCE),
+    "no change reference came with it": (RULE + "    change: required\n", {}, Reason.CHANGE_REFERENCE_MISSING),
 }
 
 
