@@ -79,6 +79,13 @@ class Rate(Struct, frozen=True):
     per_second: float
 
 
+class Application(Struct, frozen=True):
+    """One of Azure's own applications. Its object id differs from tenant to tenant."""
+
+    name: str
+    id: str
+
+
 class Traits(Struct, frozen=True):
     """All that plans, documentation and infrastructure may ask of a service."""
 
@@ -95,6 +102,7 @@ class Traits(Struct, frozen=True):
     needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
     access: Access = WRAPPING  # what a resource's identity needs of the vault
+    applications: tuple[Application, ...] = ()  # of Azure's own, those that need the same, as the notes say
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says

@@ -12,6 +12,7 @@ from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRules, parse_key_
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
+from shared.domain.vault import CRYPTO_USER, Access
 from shared.services.pace import WORK
 from shared.services.pointers import identifier_as_written, nested, put, writable
 
@@ -106,6 +107,7 @@ _LEGACY = Traits(
         Verb.REVERT: Can.YES,
     },
     needs=frozenset({May.PUT}),
+    access=Access(CRYPTO_USER, ("encrypt", "decrypt")),
     notes=(
         (
             "The key here is the one that encrypts Secrets. A cluster's disks use a disk encryption set "
@@ -139,6 +141,7 @@ _ENCRYPTS_ANEW = replace(
         Verb.REVERT: Reason.CHANGES_MODE,
     },
     notes=(
+        "New KMS needs Key Vault Contributor on the vault besides.",
         (
             "New KMS (Kubernetes 1.33 or later) looks for new versions every six hours and encrypts all Secrets anew "
             "by itself. How long that takes is not documented; a day is assumed."
