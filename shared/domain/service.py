@@ -142,6 +142,11 @@ def nothing_withheld(_body: Json) -> str:
     return ""
 
 
+def nothing_unfinished(_body: Json) -> str:
+    """Say that nothing that an earlier change left to people stands in the way of the next."""
+    return ""
+
+
 def by_kind(body: Json) -> str:
     """Return the resource's kind."""
     return str(body.get("kind") or "")
@@ -155,7 +160,8 @@ class Service(Struct, frozen=True):
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
     know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
     tells the kind where what matters is not what Azure calls so. `slots` holds the traits of each slot where they
-    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
+    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent;
+    `unfinished` tells what people have left to do for the change before, and without which the next is not made.
     """
 
     type: str
@@ -170,6 +176,7 @@ class Service(Struct, frozen=True):
     kind_of: Callable[[Json], str] = by_kind
     slots: Mapping[str, Traits] = MappingProxyType({})
     withheld: Callable[[Json], str] = nothing_withheld
+    unfinished: Callable[[Json], str] = nothing_unfinished
     audience: Audience = Audience.ARM  # where it is read
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 
