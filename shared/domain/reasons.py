@@ -217,7 +217,10 @@ REMEDIES = {
         "Azure enables customer-managed keys for this kind only on request (aka.ms/cogsvc-cmk). Ask for it first."
     ),
     Reason.KEY_IS_AT_STORAGE: "This kind keeps its data in a storage account of yours. Change the key there.",
-    Reason.KEY_IS_AT_ENCRYPTION_SET: "A disk encryption set holds the key. Change it there; all its disks follow.",
+    Reason.KEY_IS_AT_ENCRYPTION_SET: (
+        "A disk encryption set holds the key. Change it there; all its disks follow. A disk on the platform's key is "
+        "given a set while it is unattached or its machine is deallocated."
+    ),
     Reason.PARTNER_FIRST: (
         "A server that this one replicates to does not hold the key yet. It gets it first; the app comes back."
     ),

@@ -274,7 +274,7 @@ def _finish(
         ended = (bounded(step, now, item.first_at) if isinstance(step, Wait) else step for step in steps)
         return _ended(tuple(ended), progress)
     context.recent.note_converged(facts.address, as_of)
-    return Converged(certainty(facts), _in_use(facts.uses))
+    return Converged(certainty(facts), _in_use(facts.uses), facts.service.through(facts.body))
 
 
 def _ended(steps: tuple[Step, ...], progress: Progressed) -> Outcome:

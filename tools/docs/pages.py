@@ -166,6 +166,8 @@ def _access(traits: Traits) -> str:
 def _found_by(service: Service) -> str:
     if service.in_graph:
         return "Resource Graph"
+    if service.only_counted:
+        return "Resource Graph, by sweeps: it names no key"
     listed = any(child.type == service.type for one in services().values() for child in one.children)
     return "listing its parent" if listed else "its events: it names no key"
 

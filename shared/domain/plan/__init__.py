@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.domain.plan.deciding import plan
+from shared.domain.plan.deciding import plan, through_another
 from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
 from shared.domain.plan.facts import Action, Facts, Ground, Own, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
@@ -20,5 +20,6 @@ __all__ = [
     "ignored",
     "lacks_key",
     "plan",
+    "through_another",
     "wants_ground",
 ]
