@@ -24,6 +24,7 @@ PROSE = (
     "as above",
     "evidence",
     "told nowhere",
+    "event starts the move",
 )
 TEMPLATES = dict(re.findall(r"^### (\S+)$.*?^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 DECIDED = (

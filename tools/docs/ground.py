@@ -62,8 +62,8 @@ def ground_lines(services: list[Service]) -> list[str]:
         "## What they stand on",
         "",
         "A vault (`Microsoft.KeyVault/vaults`) uses no key of yours itself: nothing in it is moved, and it has no",
-        "section below. But every resource with a key stands on one. Before a first key is used, all of this must be so;",
-        "the last column has the words of a rule's `may` under which the app sees to it.",
+        "section below. But every resource with a key stands on one. Before a first key is used, all of this must be",
+        "so; the last column has the words of a rule's `may` under which the app sees to it.",
         "",
         "| what | must be | else | under `may` |",
         "| --- | --- | --- | --- |",
@@ -79,8 +79,8 @@ def ground_lines(services: list[Service]) -> list[str]:
         "",
         f"Of the types below, {near} take keys of their own region only, as far as their documents say. Azure's",
         f"own applications reach the keys of some: {named}.",
-        "Their object ids differ from tenant to tenant, so people grant them access; the app grants it to identities of",
-        "resources only.",
+        "Their object ids differ from tenant to tenant, so people grant them access; the app grants it to identities",
+        "of resources only.",
     ]
 
 
