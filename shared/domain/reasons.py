@@ -74,6 +74,7 @@ class Reason(Enum):
     KEY_IS_AT_ENCRYPTION_SET = "key_is_at_encryption_set"
     PARTNER_FIRST = "partner_first"
     SECRET_WITHHELD = "secret_withheld"  # noqa: S105  a reason, no secret
+    SECRETS_NOT_REWRITTEN = "secrets_not_rewritten"
     # Azure's refusals
     KEY_ACCESS_DENIED = "key_access_denied"
     PRINCIPAL_NOT_FOUND = "principal_not_found"
@@ -246,7 +247,10 @@ REMEDIES = {
         "The policy expects this subscription and the app cannot read it. Give the app's identity Reader there."
     ),
     Reason.CANNOT: "The service offers no way to do this; docs/services.md says what is known.",
-    Reason.CHOSEN_AT_CREATION: "This is chosen when the resource is made and never changes. Make a new one and move.",
+    Reason.CHOSEN_AT_CREATION: (
+        "This is chosen when the resource is made and never changes. Make a new one and move; docs/limitations.md has "
+        "what goes into its template."
+    ),
     Reason.NO_WAY_BACK: "The service does not go back to Microsoft's key once a key of yours is in use.",
     Reason.SAME_VAULT_ONLY: "The service only takes another key of the same vault. Make the key there.",
     Reason.SAME_REGION_ONLY: "The service only takes keys of its own region. Use a vault there.",
@@ -268,12 +272,19 @@ REMEDIES = {
         "Azure enables customer-managed keys for this kind only on request (aka.ms/cogsvc-cmk). Ask for it first."
     ),
     Reason.KEY_IS_AT_STORAGE: "This kind keeps its data in a storage account of yours. Change the key there.",
-    Reason.KEY_IS_AT_ENCRYPTION_SET: "A disk encryption set holds the key. Change it there; all its disks follow.",
+    Reason.KEY_IS_AT_ENCRYPTION_SET: (
+        "A disk encryption set holds the key. Change it there; all its disks follow. A disk on the platform's key is "
+        "given a set while it is unattached or its machine is deallocated."
+    ),
     Reason.PARTNER_FIRST: (
         "A server that this one replicates to does not hold the key yet. It gets it first; the app comes back."
     ),
     Reason.SECRET_WITHHELD: (
         "Sending the whole object back needs a secret that the service does not give out. Change the key by hand."
+    ),
+    Reason.SECRETS_NOT_REWRITTEN: (
+        "The cluster was moved and its Secrets may still need the older key; a further move could leave it stuck. "
+        "Rewrite every Secret, then remove the tag that the detail names."
     ),
     Reason.NO_RIGHTS: "Give the app's identity the role that docs/services.md names for this type of resource.",
     Reason.SCOPE_LOCKED: "A lock forbids the change. Remove the lock for the time of the change.",

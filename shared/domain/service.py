@@ -80,6 +80,13 @@ class Rate(Struct, frozen=True):
     per_second: float
 
 
+class Application(Struct, frozen=True):
+    """One of Azure's own applications. Its object id differs from tenant to tenant."""
+
+    name: str
+    id: str
+
+
 class Traits(Struct, frozen=True):
     """All that plans, documentation and infrastructure may ask of a service."""
 
@@ -96,6 +103,7 @@ class Traits(Struct, frozen=True):
     needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
     access: Access = WRAPPING  # what a resource's identity needs of the vault
+    applications: tuple[Application, ...] = ()  # of Azure's own, those that need the same, as the notes say
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says
@@ -136,6 +144,16 @@ def nothing_withheld(_body: Json) -> str:
     return ""
 
 
+def nothing_unfinished(_body: Json) -> str:
+    """Say that nothing that an earlier change left to people stands in the way of the next."""
+    return ""
+
+
+def by_itself(_body: Json) -> tuple[str, ...]:
+    """Say that a resource uses no key through another one."""
+    return ()
+
+
 def by_kind(body: Json) -> str:
     """Return the resource's kind."""
     return str(body.get("kind") or "")
@@ -149,7 +167,9 @@ class Service(Struct, frozen=True):
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
     know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
     tells the kind where what matters is not what Azure calls so. `slots` holds the traits of each slot where they
-    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
+    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent;
+    `through` returns the ids of the resources whose keys it uses besides, or instead of, those that it names.
+    `unfinished` tells what people have left to do for the change before, and without which the next is not made.
     """
 
     type: str
@@ -159,11 +179,14 @@ class Service(Struct, frozen=True):
     write: Callable[[Json, tuple[Edit, ...]], tuple[Request, ...]]
     children: tuple[ChildList, ...] = ()
     in_graph: bool = True
+    only_counted: bool = False  # it names no key: sweeps look at what the index shows, and nothing else looks for it
     settled: Callable[[Json], Settled] = by_provisioning_state
     kinds: Mapping[str, Traits] = MappingProxyType({})
     kind_of: Callable[[Json], str] = by_kind
     slots: Mapping[str, Traits] = MappingProxyType({})
     withheld: Callable[[Json], str] = nothing_withheld
+    unfinished: Callable[[Json], str] = nothing_unfinished
+    through: Callable[[Json], tuple[str, ...]] = by_itself
     audience: Audience = Audience.ARM  # where it is read
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 

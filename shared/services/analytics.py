@@ -65,6 +65,7 @@ def _clusters(
             proven=Proven.DOCUMENTED,
             sources=sources,
             can={**dict.fromkeys(Verb, Can.YES), **can},
+            same_region=True,
             notes=(*notes, "How soon a follower takes a new version up is not documented: the app gives it a day."),
         ),
         read=_read,
@@ -84,7 +85,7 @@ SERVICES = (
             "SDK azure-mgmt-kusto 4.0.0 (names, verbs, api-version; without a version: the latest)",
             "learn data-explorer/customer-managed-keys (RSA 2048, same region)",
         ),
-        ("The key must be of the cluster's region.", "By what request a key is removed is not documented."),
+        ("By what request a key is removed is not documented.",),
     ),
     _clusters(
         "Microsoft.OperationalInsights/clusters",
@@ -98,7 +99,7 @@ SERVICES = (
         ),
         (
             "Azure takes no change of identity and key at once, and only new data gets the key.",
-            "The key must be of the cluster's region and tenant.",
+            "The key must be of the cluster's tenant.",
         ),
     ),
 )

@@ -16,6 +16,7 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request
 from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
+from shared.services.applications import DATABRICKS
 from shared.services.pace import WORK
 from shared.services.pointers import Split, forward, nested, put, writable
 
@@ -111,7 +112,12 @@ _TRAITS = Traits(
     },
     needs=frozenset({May.PUT}),
     irreversible=frozenset({Verb.ENABLE}),  # whether it is: unverified
+    applications=(DATABRICKS,),
     notes=(
+        (
+            "Azure's own application reaches the key of managed services; the keys of disks and the DBFS root are "
+            "reached by identities that the workspace shows (managedDiskIdentity, storageAccountIdentity)."
+        ),
         "Three slots: managedServices, managedDisk and dbfs. Only managedDisk can follow.",
         "Data that managed services hold is not encrypted anew: new writes use the new version.",
         (
@@ -126,6 +132,7 @@ _DISK_TRAITS = replace(
     _TRAITS,
     follow=Follow.BY_FLAG,
     picks_up_within=timedelta(hours=1),
+    applications=(),
     can={**_TRAITS.can, Verb.FOLLOW: Can.YES},
 )
 
@@ -136,7 +143,7 @@ SERVICES = (
         traits=_TRAITS,
         read=_read,
         write=_write,
-        slots={SERVICES_KEY: _TRAITS, DISK: _DISK_TRAITS, DBFS: _TRAITS},
+        slots={SERVICES_KEY: _TRAITS, DISK: _DISK_TRAITS, DBFS: replace(_TRAITS, applications=())},
         main_slot=SERVICES_KEY,
     ),
 )

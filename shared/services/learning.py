@@ -12,6 +12,7 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb, by_kind
+from shared.services.applications import COSMOS_DB
 from shared.services.pace import WORK
 from shared.services.pointers import identifier_as_written, patch
 
@@ -39,6 +40,11 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     to = change.to.key.at(None) if change.follow else change.to
     key = {"keyVaultProperties": {"keyIdentifier": identifier_as_written(written, to)}}
     return (patch(body, API_VERSION, {"properties": {"encryption": key}}),)
+
+
+def _hub_of(body: Json) -> tuple[str, ...]:
+    found = text(lookup(body, "properties", "hubResourceId"))
+    return (found,) if found else ()
 
 
 def _kind(body: Json) -> str:
@@ -71,6 +77,7 @@ _TRAITS = Traits(
         Verb.PIN: Can.UNVERIFIED,
         Verb.REVERT: Reason.NO_WAY_BACK,
     },
+    applications=(COSMOS_DB,),
     notes=(
         (
             "The article of 2023-09-12 says that the key of the resources a workspace depends on cannot be updated "
@@ -78,7 +85,8 @@ _TRAITS = Traits(
         ),
         (
             "The Cosmos DB, Search and Storage in the workspace's managed group use the same key: they move with the "
-            "workspace and are never written by themselves. Azure Cosmos DB's own principal needs the rights too."
+            "workspace and are never written by themselves. Azure Cosmos DB's own application needs the rights "
+            "too, unless the workspace encrypts on the service's side."
         ),
         "The workspace's storage account and registry have keys of their own.",
         (
@@ -125,6 +133,7 @@ WORKSPACES = Service(
         {"hub": _HUB, "project": _PROJECT, "featurestore": _UNSETTLED, _SERVICE_SIDE: _ON_SERVICE_SIDE}
     ),
     kind_of=_kind,
+    through=_hub_of,
 )
 
 SERVICES = (WORKSPACES,)

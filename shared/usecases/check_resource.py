@@ -276,7 +276,7 @@ def _finish(
         return _ended(tuple(ended), progress)
     context.recent.note_converged(facts.address, as_of)
     _note_wins(context, facts, progress)
-    return Converged(certainty(facts), _in_use(facts.uses))
+    return Converged(certainty(facts), _in_use(facts.uses), facts.service.through(facts.body))
 
 
 def _note_wins(context: Context, facts: Facts, progress: Progressed) -> None:

@@ -11,8 +11,8 @@ from shared.domain.plan.rotation import step_of
 from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
-from shared.domain.resource import Change, Edit, KeyUse, Revert
-from shared.domain.service import May, Verb
+from shared.domain.resource import Change, Edit, Json, KeyUse, Revert
+from shared.domain.service import May, Service, Verb
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
@@ -28,7 +28,7 @@ def wanted(facts: Facts) -> tuple[Step, ...]:
     moved = _moved(facts)
     if moved and isinstance(moved[0], SetKeys):
         return moved
-    return (*enforced(facts), *moved)
+    return moved if through_another(facts.service, facts.body) else (*enforced(facts), *moved)
 
 
 def _moved(facts: Facts) -> tuple[Step, ...]:
@@ -39,7 +39,7 @@ def _moved(facts: Facts) -> tuple[Step, ...]:
     others: tuple[Step, ...] = tuple(step for step in found if not isinstance(step, Change | Revert))
     if not changes:
         return others
-    if bar := forbidden(facts) or _only_told(changes, facts) or _withheld(facts):
+    if bar := forbidden(facts) or _only_told(changes, facts) or _withheld(facts) or _unfinished(facts):
         return (bar, *others)
     if held := unsettled(facts):
         return (held, *others)
@@ -52,6 +52,11 @@ def _found(facts: Facts) -> list[Found]:
             return [(Blocked(elsewhere, facts.wish.slot), None)]
         return list(wished(facts, facts.wish))
     return [(step, use) for use in facts.uses if (step := step_of(use, facts)) is not None]
+
+
+def through_another(service: Service, body: Json) -> bool:
+    """Return whether a resource that names no key of its own stands on another one's: nothing is to be enforced."""
+    return service.traits_of(body).elsewhere is not None and bool(service.through(body))
 
 
 def verb_of(edit: Edit, use: KeyUse | None) -> Verb:
@@ -115,6 +120,12 @@ def _withheld(facts: Facts) -> Blocked | None:
     """Return why the body cannot be sent back: the service keeps a secret of it to itself."""
     where = facts.service.withheld(facts.body)
     return Blocked(Reason.SECRET_WITHHELD, detail=where) if where else None
+
+
+def _unfinished(facts: Facts) -> Blocked | None:
+    """Return why the change is not made: people have something left to do for the one before."""
+    left = facts.service.unfinished(facts.body)
+    return Blocked(Reason.SECRETS_NOT_REWRITTEN, detail=left) if left else None
 
 
 def _told(edit: Edit) -> str:
