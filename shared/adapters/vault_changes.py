@@ -7,8 +7,9 @@ from typing import Any
 
 from shared.adapters.translate import translated
 from shared.adapters.vaults import VaultInventory
+from shared.domain.new_vault import RETENTION
 from shared.domain.policy import NewKey
-from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
+from shared.domain.preparation import CreateKey, CreateVault, GrantAccess, HardenVault, RecoverVault
 from shared.domain.resource import Json, parse_arm_id
 from shared.ports import Clock
 
@@ -21,6 +22,33 @@ class VaultChanges:
     def __init__(self, vaults: VaultInventory, clock: Clock) -> None:
         self._vaults = vaults
         self._clock = clock
+
+    async def create(self, step: CreateVault) -> None:
+        """Make a vault. What is said of it can never be taken back, so nothing is left to what Azure takes by default.
+        Not waited for: the next look shows it.
+        """
+        properties = {
+            **_sort(step.tenant, step.sku),
+            "enableRbacAuthorization": True,
+            "enableSoftDelete": True,
+            "softDeleteRetentionInDays": RETENTION,
+            "enablePurgeProtection": True,
+            "accessPolicies": [],
+        }
+        await self._put(step.vault, {"location": step.location, "properties": properties})
+
+    async def recover(self, step: RecoverVault) -> None:
+        """Take a deleted vault back. Everything but the mode is ignored, and wanted all the same
+        [azure-mgmt-keyvault 14.1.0, CreateMode.RECOVER].
+        """
+        properties = {**_sort(step.tenant, "standard"), "createMode": "recover"}
+        await self._put(step.vault, {"location": step.location, "properties": properties})
+
+    async def _put(self, id_: str, body: Any) -> None:
+        vault = parse_arm_id(id_)
+        with translated(id_):
+            vaults = self._vaults.client(vault.subscription).vaults
+            await vaults.begin_create_or_update(vault.group, vault.name, body, polling=False)
 
     async def harden(self, step: HardenVault) -> None:
         """Turn on soft delete and purge protection. Nothing else of the vault is sent: lists would be replaced."""
@@ -62,6 +90,10 @@ class VaultChanges:
             attributes["exp"] = int((self._clock.now() + timedelta(days=like.expires_after_days)).timestamp())
         made: Json = {"kty": like.type, "keySize": like.size, "keyOps": _OPERATIONS, "attributes": attributes}
         return made | ({"rotationPolicy": _rotation(like)} if like.rotate_after_days is not None else {})
+
+
+def _sort(tenant: str, sku: str) -> Json:
+    return {"tenantId": tenant, "sku": {"family": "A", "name": sku}}
 
 
 def _rotation(like: NewKey) -> Json:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.domain.new_vault import NewVault
 from shared.domain.service import May
 
 
@@ -97,6 +98,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     may: frozenset[May] = frozenset()
     key: str = ""
     create_key: NewKey | None = None
+    create_vault: NewVault | None = None
     origin: Origin = Origin.VAULT
     identity: str = SYSTEM
     same_region: Region = Region.REPORT

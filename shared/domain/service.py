@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
+from shared.domain.acting import Acting
 from shared.domain.keys import KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Audience, Edit, Json, KeyUse, Request
@@ -54,6 +55,8 @@ class May(Enum):
     CREATE_KEY = "create-key"  # making the key that the rule names
     GRANT = "grant"  # letting a resource's identity use that key
     HARDEN = "harden"  # turning on soft delete and purge protection of its vault
+    CREATE_VAULT = "create-vault"  # making the vault that the rule names
+    RECOVER = "recover"  # taking back a deleted vault or key that holds the name
 
 
 class Proven(Enum):
@@ -95,6 +98,7 @@ class Traits(Struct, frozen=True):
     needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
     access: Access = WRAPPING  # what a resource's identity needs of the vault
+    acts: Acting = Acting()  # as whom its resources reach their key
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says

@@ -11,6 +11,7 @@ from datetime import timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
@@ -23,6 +24,9 @@ API_VERSION = "2026-01-01"  # [SDK azure-mgmt-databricks 3.0.0]
 
 SERVICES_KEY, DISK, DBFS = "managedServices", "managedDisk", "dbfs"
 _FLAG = "rotationToLatestKeyVersionEnabled"
+# AzureDatabricks, of which every tenant has a principal of its own; it reaches the key of managed services
+# [learn databricks/security/keys/cmk-managed-services-azure].
+_APPLICATION = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 _READ_ONLY = (
     "id",
     "name",
@@ -110,6 +114,7 @@ _TRAITS = Traits(
         Verb.REVERT: Reason.CANNOT,
     },
     needs=frozenset({May.PUT}),
+    acts=Acting(application=_APPLICATION),
     irreversible=frozenset({Verb.ENABLE}),  # whether it is: unverified
     notes=(
         "Three slots: managedServices, managedDisk and dbfs. Only managedDisk can follow.",

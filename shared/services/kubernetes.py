@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
@@ -106,6 +107,7 @@ _LEGACY = Traits(
         Verb.REVERT: Can.YES,
     },
     needs=frozenset({May.PUT}),
+    acts=Acting(system=False, named=False, assigned=False),  # a PATCH takes tags only
     notes=(
         (
             "The key here is the one that encrypts Secrets. A cluster's disks use a disk encryption set "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import KeyRef, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
@@ -87,6 +88,11 @@ def _server_key(uri: str) -> str:
     return f"{host.partition('.')[0]}_{name}_{version}" if scheme else ""
 
 
+def _identity_of(server: Json) -> str:
+    """Return the user-assigned identity by which a server reaches its keys."""
+    return text(lookup(server, "properties", "primaryUserAssignedIdentityId"))
+
+
 def _traits(server: str) -> Traits:
     return Traits(
         follow=Follow.BY_FLAG,
@@ -105,6 +111,7 @@ def _traits(server: str) -> Traits:
         sources=_SOURCES,
         can=dict.fromkeys(Verb, Can.YES),
         needs=frozenset({May.PUT}),
+        acts=Acting(above=_identity_of),
         notes=(
             (
                 "Backups and log files keep the key that they were written with: old versions must stay usable as long "

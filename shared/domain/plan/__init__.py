@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from shared.domain.plan.deciding import plan
 from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
-from shared.domain.plan.facts import Action, Facts, Ground, Own, SetKeys, Step
+from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
 from shared.domain.plan.rotation import certainty
 
 __all__ = [
+    "Above",
     "Action",
     "Facts",
     "Ground",
