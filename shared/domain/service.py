@@ -138,6 +138,11 @@ def nothing_withheld(_body: Json) -> str:
     return ""
 
 
+def nothing_depends(_body: Json) -> tuple[str, ...]:
+    """Say that a body names no resources that would be brought under keys along with it."""
+    return ()
+
+
 def by_kind(body: Json) -> str:
     """Return the resource's kind."""
     return str(body.get("kind") or "")
@@ -150,7 +155,9 @@ class Service(Struct, frozen=True):
     (better loud than a user missed), and nothing else. `write` takes the body and all the edits at once, and returns
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
     know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
-    tells the kind where what matters is not what Azure calls so. `slots` holds the traits of each slot where they
+    tells the kind where what matters is not what Azure calls so. `dependents` returns the ids of resources that come
+    into being with this one and have keys of their own, whatever their type. `slots` holds the traits of
+    each slot where they
     differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
     """
 
@@ -167,6 +174,7 @@ class Service(Struct, frozen=True):
     slots: Mapping[str, Traits] = MappingProxyType({})
     withheld: Callable[[Json], str] = nothing_withheld
     audience: Audience = Audience.ARM  # where it is read
+    dependents: Callable[[Json], tuple[str, ...]] = nothing_depends
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 
     def traits_of(self, body: Json, slot: str = "") -> Traits:

@@ -35,6 +35,11 @@ _SOURCES = (
 )
 
 
+def _protector_of(server: Json) -> tuple[str, ...]:
+    """Return the server's encryption protector: there is always one, and only one."""
+    return (f"{text(lookup(server, 'id'))}/encryptionProtector/current",)
+
+
 def _read_nothing(_body: Json) -> tuple[KeyUse, ...]:
     return ()
 
@@ -156,6 +161,7 @@ def _server(type_: str) -> tuple[Service, Service]:
         ),
         read=_read_nothing,
         write=nothing_to_send,
+        dependents=_protector_of,
         children=(ChildList(protector.type, "encryptionProtector", LISTS),),
     )
     return server, protector

@@ -28,6 +28,7 @@ from shared.domain.work import CheckResource
 from shared.errors import AppError, Refusal
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
+from shared.usecases.dependents import look_at_dependents
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
 from shared.usecases.operations import end_of
 from shared.usecases.pacing import SHORT, bucket_of
@@ -182,6 +183,7 @@ async def _converge(
     keys_as_of = fresh_enough(context)
     if seen is not None and (clock.now() - seen.at > FRESH or context.recent.written_since(item.address, seen.at)):
         seen = None
+    told = False
     for _ in range(MOST_ROUNDS):
         if seen is None:
             async with refusals_told(context, item.address):
@@ -189,6 +191,9 @@ async def _converge(
         if seen is None:
             context.recent.forget(item.address)
             return Gone()
+        if not told:
+            await look_at_dependents(context, service, seen.body, item)
+            told = True
         rule = await rule_for(context, item.address, seen.body)
         if rule is not None and item.wish is None and not progress.wrote and ignored(service, seen.body, rule):
             return LeftAlone(rule.name)

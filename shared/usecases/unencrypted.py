@@ -15,12 +15,13 @@ async def wanted_for(
 ) -> Mode:
     """Return what the rule for a resource says of its beginning to use a key; ignore where nothing could be done.
 
-    What belongs to the app or to other resources is left out: its plan would say no more than that. So is what lies
-    below another resource, whose identity it would use. Raises AppError.
+    What belongs to the app or to other resources is left out: its plan would say no more than that. What lies
+    below another resource counts only where a rule says fix: its rule may cost a read of that one. Raises AppError.
     """
-    if uses is None or not lacks_key(service, uses) or address.parent:
+    if uses is None or not lacks_key(service, uses):
         return Mode.IGNORE
-    if all(rule.encryption is Mode.IGNORE for rule in (await context.ports.policies.current()).rules):
+    said = {rule.encryption for rule in (await context.ports.policies.current()).rules}
+    if said == {Mode.IGNORE} or (address.parent and Mode.FIX not in said):
         return Mode.IGNORE
     rule = await rule_for(context, address, row)
     if rule is None or rule.encryption is Mode.IGNORE:
