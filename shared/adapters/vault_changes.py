@@ -13,8 +13,6 @@ from shared.domain.preparation import CreateKey, CreateVault, GrantAccess, Harde
 from shared.domain.resource import Json, parse_arm_id
 from shared.ports import Clock
 
-_OPERATIONS = ["wrapKey", "unwrapKey"]  # what keys for encryption at rest are for, and nothing else
-
 
 class VaultChanges:
     """Implements ports.VaultChanges."""
@@ -64,7 +62,7 @@ class VaultChanges:
         it makes nothing [azure-mgmt-keyvault 14.1.0, KeysOperations.create_if_not_exist].
         """
         vault = parse_arm_id(step.vault)
-        body: Any = {"tags": dict(step.like.tags), "properties": self._properties(step.like)}
+        body: Any = {"tags": dict(step.like.tags), "properties": self._properties(step)}
         with translated(f"{step.vault}/keys/{step.key.name}"):
             keys = self._vaults.client(vault.subscription).keys
             await keys.create_if_not_exist(vault.group, vault.name, step.key.name, body)
@@ -82,13 +80,14 @@ class VaultChanges:
             vaults = self._vaults.client(vault.subscription).vaults
             await vaults.update_access_policy(vault.group, vault.name, "add", body)
 
-    def _properties(self, like: NewKey) -> Json:
+    def _properties(self, step: CreateKey) -> Json:
+        like = step.like
         attributes: Json = {"enabled": True}
         if like.not_before is not None:
             attributes["nbf"] = int(like.not_before.timestamp())
         if like.expires_after_days is not None:
             attributes["exp"] = int((self._clock.now() + timedelta(days=like.expires_after_days)).timestamp())
-        made: Json = {"kty": like.type, "keySize": like.size, "keyOps": _OPERATIONS, "attributes": attributes}
+        made: Json = {"kty": like.type, "keySize": like.size, "keyOps": list(step.operations), "attributes": attributes}
         return made | ({"rotationPolicy": _rotation(like)} if like.rotate_after_days is not None else {})
 
 

@@ -32,11 +32,12 @@ class HardenVault(Struct, frozen=True, tag=True):
 
 
 class CreateKey(Struct, frozen=True, tag=True):
-    """Make the first version of a key, with its rotation policy."""
+    """Make the first version of a key, with its rotation policy. `operations`: what it is for, and nothing else."""
 
     vault: str
     key: KeyId
     like: NewKey
+    operations: tuple[str, ...] = ("unwrapKey", "wrapKey")
 
 
 class RecoverKey(Struct, frozen=True, tag=True):

@@ -66,6 +66,7 @@ class Reason(Enum):
     KEY_IS_AT_ENCRYPTION_SET = "key_is_at_encryption_set"
     PARTNER_FIRST = "partner_first"
     SECRET_WITHHELD = "secret_withheld"  # noqa: S105  a reason, no secret
+    SECRETS_NOT_REWRITTEN = "secrets_not_rewritten"
     # Azure's refusals
     KEY_ACCESS_DENIED = "key_access_denied"
     PRINCIPAL_NOT_FOUND = "principal_not_found"
@@ -257,6 +258,10 @@ REMEDIES = {
     ),
     Reason.SECRET_WITHHELD: (
         "Sending the whole object back needs a secret that the service does not give out. Change the key by hand."
+    ),
+    Reason.SECRETS_NOT_REWRITTEN: (
+        "The cluster was moved and its Secrets may still need the older key; a further move could leave it stuck. "
+        "Rewrite every Secret, then remove the tag that the detail names."
     ),
     Reason.NO_RIGHTS: "Give the app's identity the role that docs/services.md names for this type of resource.",
     Reason.SCOPE_LOCKED: "A lock forbids the change. Remove the lock for the time of the change.",

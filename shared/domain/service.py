@@ -82,6 +82,13 @@ class Rate(Struct, frozen=True):
     per_second: float
 
 
+class Application(Struct, frozen=True):
+    """One of Azure's own applications. Its object id differs from tenant to tenant."""
+
+    name: str
+    id: str
+
+
 class Traits(Struct, frozen=True):
     """All that plans, documentation and infrastructure may ask of a service."""
 
@@ -99,6 +106,7 @@ class Traits(Struct, frozen=True):
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
     access: Access = WRAPPING  # what a resource's identity needs of the vault
     acts: Acting = Acting()  # as whom its resources reach their key
+    applications: tuple[Application, ...] = ()  # of Azure's own, those that need the same, as the notes say
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says
@@ -143,6 +151,11 @@ def nothing_depends(_body: Json) -> tuple[str, ...]:
     return ()
 
 
+def nothing_unfinished(_body: Json) -> str:
+    """Say that nothing that an earlier change left to people stands in the way of the next."""
+    return ""
+
+
 def by_kind(body: Json) -> str:
     """Return the resource's kind."""
     return str(body.get("kind") or "")
@@ -155,10 +168,11 @@ class Service(Struct, frozen=True):
     (better loud than a user missed), and nothing else. `write` takes the body and all the edits at once, and returns
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
     know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
-    tells the kind where what matters is not what Azure calls so. `dependents` returns the ids of resources that come
-    into being with this one and have keys of their own, whatever their type. `slots` holds the traits of
-    each slot where they
-    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
+    tells the kind where what matters is not what Azure calls so. `dependents`
+    returns the ids of resources that come into being with this one and have keys of their own, whatever their type.
+    `slots` holds the traits of each slot where they
+    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent;
+    `unfinished` tells what people have left to do for the change before, and without which the next is not made.
     """
 
     type: str
@@ -173,6 +187,7 @@ class Service(Struct, frozen=True):
     kind_of: Callable[[Json], str] = by_kind
     slots: Mapping[str, Traits] = MappingProxyType({})
     withheld: Callable[[Json], str] = nothing_withheld
+    unfinished: Callable[[Json], str] = nothing_unfinished
     audience: Audience = Audience.ARM  # where it is read
     dependents: Callable[[Json], tuple[str, ...]] = nothing_depends
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one

@@ -25,10 +25,14 @@ class Access(Struct, frozen=True):
 
     role: str  # the id of its definition
     permissions: tuple[str, ...]
+    by_role: tuple[str, ...] = ()  # of these, what is needed where roles decide; (): all
 
 
-# Key Vault Crypto Service Encryption User [learn role-based-access-control/built-in-roles/security].
-WRAPPING = Access("e147488a-f6f5-4113-8e2d-b22465e65bf6", ("get", "wrapKey", "unwrapKey"))
+# [learn role-based-access-control/built-in-roles/security]
+ENCRYPTION_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
+CRYPTO_USER = "12338af0-0e69-4776-bea7-57ae8d297424"
+ROLES = {ENCRYPTION_USER: "Key Vault Crypto Service Encryption User", CRYPTO_USER: "Key Vault Crypto User"}
+WRAPPING = Access(ENCRYPTION_USER, ("get", "wrapKey", "unwrapKey"))
 
 
 class Policy(Struct, frozen=True):
@@ -112,7 +116,8 @@ def lacks(vault: Vault, key_name: str, principal: str, grants: tuple[Grant, ...]
     """Return the permissions that a principal does not have on a key. Its `grants` count only where roles decide."""
     if vault.rbac:
         here = [one for one in grants if covers(one, vault, key_name)]
-        return tuple(one for one in access.permissions if not any(_allows(grant, one) for grant in here))
+        needed = access.by_role or access.permissions
+        return tuple(one for one in needed if not any(_allows(grant, one) for grant in here))
     mine = [one.permissions for one in vault.policies if one.principal == principal.lower() and not one.application]
     held = frozenset().union(*mine)
     return tuple(one for one in access.permissions if not {one.lower(), "all"} & held)

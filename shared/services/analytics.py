@@ -67,6 +67,7 @@ def _clusters(
             sources=sources,
             can={**dict.fromkeys(Verb, Can.YES), **can},
             acts=Acting(named=bool(identity)),
+            same_region=True,
             notes=(*notes, "How soon a follower takes a new version up is not documented: the app gives it a day."),
         ),
         read=_read,
@@ -86,7 +87,7 @@ SERVICES = (
             "SDK azure-mgmt-kusto 4.0.0 (names, verbs, api-version; without a version: the latest)",
             "learn data-explorer/customer-managed-keys (RSA 2048, same region)",
         ),
-        ("The key must be of the cluster's region.", "By what request a key is removed is not documented."),
+        ("By what request a key is removed is not documented.",),
     ),
     _clusters(
         "Microsoft.OperationalInsights/clusters",
@@ -100,7 +101,7 @@ SERVICES = (
         ),
         (
             "Azure takes no change of identity and key at once, and only new data gets the key.",
-            "The key must be of the cluster's region and tenant.",
+            "The key must be of the cluster's tenant.",
         ),
     ),
 )

@@ -9,6 +9,7 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.domain.vault import ENCRYPTION_USER, WRAPPING, Access
 from shared.services.pace import WORK
 from shared.services.pointers import Split, nested, patch
 
@@ -16,6 +17,8 @@ API_VERSION = "2024-10-23"  # [SDK azure-mgmt-automation 2.0.0]
 SLOT = "encryption"
 _KEY = Split("keyvaultUri")
 _SOURCE = "Microsoft.Keyvault"
+# The article adds recover to the access policy; no role of so little has it, and none is named.
+_ACCESS = Access(ENCRYPTION_USER, (*WRAPPING.permissions, "recover"), WRAPPING.permissions)
 
 
 def _read(body: Json) -> tuple[KeyUse, ...]:
@@ -61,8 +64,9 @@ SERVICES = (
                 "azure-docs automation/automation-secure-asset-encryption (both ways, a version is moved by hand)",
             ),
             can={**dict.fromkeys(Verb, Can.YES), Verb.FOLLOW: Reason.NEVER_FOLLOWS},
+            access=_ACCESS,
             notes=(
-                "The account's identity needs recover on keys besides get, wrapKey and unwrapKey.",
+                "Where access policies decide, the account's identity needs recover besides.",
                 "Key sizes, and how long an old version is used, are not documented: keep it a day.",
             ),
         ),

@@ -13,6 +13,7 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref
 from shared.domain.reasons import Reason
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, ChildList, Follow, May, Proven, Service, Traits, Verb
+from shared.domain.vault import CRYPTO_USER, WRAPPING, Access
 from shared.services.pace import LISTS, WORK
 from shared.services.pointers import client_id_of, name_as_written, patch, put, vault_as_written, writable
 
@@ -106,6 +107,7 @@ ANY_KIND = Traits(
         Verb.PIN: Can.YES,
         Verb.REVERT: Can.YES,
     },
+    same_region=True,
     notes=(
         (
             "How long a follower takes, and how long the old version is needed after a move, is not documented for any "
@@ -117,8 +119,8 @@ ANY_KIND = Traits(
             "another key of the same vault only, and no way between Microsoft's key and yours."
         ),
         (
-            "The vault must be in the region of the account, with soft delete and purge protection. Only accounts with "
-            "the capability CustomerManagedKey take a key."
+            "All articles, 2020 to 2026, want the vault in the account's region. Only accounts with the capability "
+            "CustomerManagedKey take a key."
         ),
     ),
 )
@@ -144,6 +146,7 @@ _FOUNDRY = replace(
         Verb.REVERT: Reason.NO_WAY_BACK,
     },
     irreversible=frozenset({Verb.ENABLE}),
+    access=Access(CRYPTO_USER, WRAPPING.permissions),
     notes=(
         (
             "2026-08: a key may be enabled later, followed, and changed within its vault; there is no way back. "

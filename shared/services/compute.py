@@ -115,11 +115,12 @@ _TRAITS = Traits(
         Verb.PIN: Can.YES,
         Verb.REVERT: Reason.CANNOT,
     },
+    same_region=True,
     notes=(
         "The active key's URL has a version even when the set follows: the service rewrites it.",
         (
-            "The vault must be in the set's region; another subscription is allowed, and then no sourceVault. The "
-            "recording moves to another vault by a PUT with sourceVault; a PATCH that takes it away was not seen."
+            "The vault may be in another subscription, and then there is no sourceVault. The recording moves to "
+            "another vault by a PUT with sourceVault; a PATCH that takes it away was not seen."
         ),
         "A set that reports autoKeyRotationError takes up no version until its access to the key is put right.",
         "How fast Compute lets go is inferred from the counters of one recording.",

@@ -7,6 +7,8 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref
 from shared.domain.reasons import Reason
 from shared.domain.resource import Json, KeyUse
 from shared.domain.service import Follow, Proven, Service, Traits, Verb
+from shared.domain.vault import ENCRYPTION_USER, Access
+from shared.services.applications import CONTAINER_INSTANCES
 from shared.services.pace import WORK
 from shared.services.pointers import nothing_to_send
 
@@ -41,7 +43,10 @@ GROUPS = Service(
             "azure-rest-api-specs pull request 24296 (a key without a version was proposed and not taken)",
         ),
         can={**dict.fromkeys(Verb, Reason.RECREATE_ONLY), Verb.FOLLOW: Reason.NEVER_FOLLOWS},
+        access=Access(ENCRYPTION_USER, ("get", "unwrapKey")),
+        applications=(CONTAINER_INSTANCES,),
         notes=(
+            "A group that names no user-assigned identity is served by Azure's own application.",
             (
                 "A group keeps its key until it is deleted: the old version must stay usable for as long as the group "
                 "is there. Whether a PUT in place could change the key is not documented; Terraform recreates."

@@ -9,6 +9,7 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.services.applications import COSMOS_DB
 from shared.services.pace import WORK
 from shared.services.pointers import identifier_as_written, patch
 
@@ -72,6 +73,7 @@ ACCOUNTS = Service(
             Verb.REVERT: Reason.NO_WAY_BACK,
         },
         irreversible=frozenset({Verb.ENABLE}),
+        applications=(COSMOS_DB,),
         notes=(
             (
                 "How long an account takes to follow is not documented; its article asks to keep the old version for a "
@@ -84,6 +86,10 @@ ACCOUNTS = Service(
             (
                 "A key can be enabled later for NoSQL, MongoDB, Gremlin and Table; not for Cassandra, not with vector "
                 "search, and with continuous backup or analytical store only under a managed identity."
+            ),
+            (
+                "Azure's own application reaches the key while defaultIdentity is FirstPartyIdentity; an account that "
+                "the app gives a first key names one of its own identities instead."
             ),
             "Key sizes are not documented beyond the advice of RSA 3072.",
         ),

@@ -72,6 +72,7 @@ SERVICES = (
             },
             needs=frozenset({May.PUT}),
             irreversible=frozenset({Verb.ENABLE}),
+            same_region=True,
             notes=(
                 "A first key only while the factory is empty: Azure refuses the rest.",
                 "How soon a follower takes a new version up is not documented: the app gives it a day.",

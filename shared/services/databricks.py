@@ -17,6 +17,7 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request
 from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
+from shared.services.applications import DATABRICKS
 from shared.services.pace import WORK
 from shared.services.pointers import Split, forward, nested, put, writable
 
@@ -24,9 +25,6 @@ API_VERSION = "2026-01-01"  # [SDK azure-mgmt-databricks 3.0.0]
 
 SERVICES_KEY, DISK, DBFS = "managedServices", "managedDisk", "dbfs"
 _FLAG = "rotationToLatestKeyVersionEnabled"
-# AzureDatabricks, of which every tenant has a principal of its own; it reaches the key of managed services
-# [learn databricks/security/keys/cmk-managed-services-azure].
-_APPLICATION = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 _READ_ONLY = (
     "id",
     "name",
@@ -114,9 +112,14 @@ _TRAITS = Traits(
         Verb.REVERT: Reason.CANNOT,
     },
     needs=frozenset({May.PUT}),
-    acts=Acting(application=_APPLICATION),
+    acts=Acting(application=DATABRICKS.id),
     irreversible=frozenset({Verb.ENABLE}),  # whether it is: unverified
+    applications=(DATABRICKS,),
     notes=(
+        (
+            "Azure's own application reaches the key of managed services; the keys of disks and the DBFS root are "
+            "reached by identities that the workspace shows (managedDiskIdentity, storageAccountIdentity)."
+        ),
         "Three slots: managedServices, managedDisk and dbfs. Only managedDisk can follow.",
         "Data that managed services hold is not encrypted anew: new writes use the new version.",
         (
@@ -131,6 +134,7 @@ _DISK_TRAITS = replace(
     _TRAITS,
     follow=Follow.BY_FLAG,
     picks_up_within=timedelta(hours=1),
+    applications=(),
     can={**_TRAITS.can, Verb.FOLLOW: Can.YES},
 )
 
@@ -141,7 +145,7 @@ SERVICES = (
         traits=_TRAITS,
         read=_read,
         write=_write,
-        slots={SERVICES_KEY: _TRAITS, DISK: _DISK_TRAITS, DBFS: _TRAITS},
+        slots={SERVICES_KEY: _TRAITS, DISK: _DISK_TRAITS, DBFS: replace(_TRAITS, applications=())},
         main_slot=SERVICES_KEY,
     ),
 )

@@ -14,6 +14,7 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request
 from shared.domain.service import Can, Follow, Proven, Service, Settled, Traits, Verb
+from shared.domain.vault import ENCRYPTION_USER, Access
 from shared.services.pace import WORK
 from shared.services.pointers import aimed, forward, identifier_as_written, patch
 
@@ -118,6 +119,7 @@ _MYSQL_TRAITS = replace(
         Verb.ENABLE: Reason.CANNOT,
         Verb.REVERT: Reason.CANNOT,
     },
+    access=Access(ENCRYPTION_USER, ("get", "list", "wrapKey", "unwrapKey")),
     notes=(
         "That an identifier without a version follows is not documented; how soon, and key sizes, neither.",
         "A server may begin and end to use a key (type SystemManaged), by a request that is not documented: by hand.",

@@ -1,4 +1,8 @@
-"""Kubernetes clusters: the key that encrypts their Secrets. Facts: services.md 1.6 (docs/sources.md)."""
+"""Kubernetes clusters: the key that encrypts their Secrets. Facts: services.md 1.6 (docs/sources.md).
+
+Legacy KMS holds two keys, and nothing tells whether the Secrets have left the older one. So a move leaves a tag, which
+whoever has rewritten them takes away; until then the cluster is not moved again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRules, parse_key_
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
+from shared.domain.vault import CRYPTO_USER, Access
 from shared.services.pace import WORK
 from shared.services.pointers import identifier_as_written, nested, put, writable
 
@@ -20,8 +25,10 @@ API_VERSION = "2026-08-01"  # [SDK azure-mgmt-containerservice 41.8.0]
 SLOT = "kms"
 _KMS = ("securityProfile", "azureKeyVaultKms")
 _NEW_KMS = "new KMS"
+REWRITE = "cmk-autopilot-rewrite-secrets"
 
-# What the service fills in by itself and takes from nobody.
+# What the service fills in by itself and takes from nobody [Azure/bicep-types-az, containerservice 2025-10-02-preview;
+# nodeImageVersion is read-only in older versions, and the pool keeps its own when it is left out].
 _READ_ONLY = (
     *("id", "name", "type", "systemData", "eTag", "identity.principalId", "identity.tenantId"),
     *(f"identity.userAssignedIdentities.*.{name}" for name in ("principalId", "clientId")),
@@ -34,7 +41,26 @@ _READ_ONLY = (
     ),
     *(
         f"properties.agentPoolProfiles.*.{name}"
-        for name in ("eTag", "provisioningState", "currentOrchestratorVersion", "nodeImageVersion", "status")
+        for name in (
+            *("eTag", "provisioningState", "currentOrchestratorVersion", "nodeImageVersion", "status"),
+            "localDNSProfile.state",
+        )
+    ),
+    *(
+        f"properties.{name}"
+        for name in (
+            "addonProfiles.*.identity",
+            "httpProxyConfig.effectiveNoProxy",
+            "ingressProfile.applicationLoadBalancer.identity",
+            "ingressProfile.webAppRouting.identity",
+            "ingressProfile.webAppRouting.defaultDomain.domainName",
+            "networkProfile.loadBalancerProfile.effectiveOutboundIPs",
+            "networkProfile.natGatewayProfile.effectiveOutboundIPs",
+            "oidcIssuerProfile.issuerURL",
+            "podIdentityProfile.userAssignedIdentities.*.provisioningInfo",
+            "podIdentityProfile.userAssignedIdentities.*.provisioningState",
+            "privateLinkResources.*.privateLinkServiceID",
+        )
     ),
 )
 
@@ -63,8 +89,17 @@ def _write_cluster(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
         kms = replaced(kms, "keyId", identifier_as_written(text(lookup(kms, "keyId")), to))
         if str(lookup(kms, "enabled")).lower() != "true":
             kms = replaced(kms, "enabled", True)
+        if not change.follow:
+            whole = nested(whole, ("tags", REWRITE), change.to.version)
     whole = nested(whole, ("properties", *_KMS), kms)
     return (put(body, API_VERSION, whole, if_match=text(lookup(body, "eTag"))),)
+
+
+def _to_rewrite(body: Json) -> str:
+    """Return what is to be done before the next move, "" if nothing is."""
+    left = text(lookup(body, "tags", REWRITE))
+    told = f"rewrite every Secret for the move to version {left}, then remove the tag {REWRITE}"
+    return told if left and _mode(body) != _NEW_KMS else ""
 
 
 def _mode(body: Json) -> str:
@@ -108,14 +143,16 @@ _LEGACY = Traits(
     },
     needs=frozenset({May.PUT}),
     acts=Acting(system=False, named=False, assigned=False),  # a PATCH takes tags only
+    access=Access(CRYPTO_USER, ("encrypt", "decrypt")),
     notes=(
         (
             "The key here is the one that encrypts Secrets. A cluster's disks use a disk encryption set "
             "(diskEncryptionSetID, chosen at creation), whose key is changed at the set."
         ),
         (
-            "Legacy KMS keeps two keys. Whoever lets the app move a cluster must rewrite all Secrets before the next "
-            "version comes: issue 291 tells of a cluster that a second move left in the state Updating."
+            "Legacy KMS keeps two keys, and issue 291 tells of a cluster that a second move left in the state "
+            f"Updating. So every move sets the tag {REWRITE} in the same PUT, and while it is there the app "
+            "moves no further: secrets_not_rewritten."
         ),
         "A key without its version would turn legacy KMS into the new KMS, so the app never takes the version away.",
         (
@@ -125,8 +162,8 @@ _LEGACY = Traits(
         "Which key types and sizes KMS takes is not documented.",
     ),
     afterwards=(
-        "Rewrite every Secret (kubectl get secrets --all-namespaces -o json | kubectl replace -f -) and keep the old "
-        "version enabled until then."
+        "Rewrite every Secret (kubectl get secrets --all-namespaces -o json | kubectl replace -f -), keep the old "
+        f"version enabled until then, and remove the tag {REWRITE}: the next move waits for that."
     ),
 )
 _ENCRYPTS_ANEW = replace(
@@ -141,6 +178,7 @@ _ENCRYPTS_ANEW = replace(
         Verb.REVERT: Reason.CHANGES_MODE,
     },
     notes=(
+        "New KMS needs Key Vault Contributor on the vault besides.",
         (
             "New KMS (Kubernetes 1.33 or later) looks for new versions every six hours and encrypts all Secrets anew "
             "by itself. How long that takes is not documented; a day is assumed."
@@ -159,6 +197,7 @@ CLUSTERS = Service(
     main_slot=SLOT,
     kinds=MappingProxyType({_NEW_KMS.lower(): _ENCRYPTS_ANEW}),
     kind_of=_mode,
+    unfinished=_to_rewrite,
 )
 
 

@@ -12,6 +12,7 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb, by_kind
+from shared.services.applications import COSMOS_DB
 from shared.services.pace import WORK
 from shared.services.pointers import identifier_as_written, patch
 
@@ -77,6 +78,7 @@ _TRAITS = Traits(
         Verb.PIN: Can.UNVERIFIED,
         Verb.REVERT: Reason.NO_WAY_BACK,
     },
+    applications=(COSMOS_DB,),
     notes=(
         (
             "The article of 2023-09-12 says that the key of the resources a workspace depends on cannot be updated "
@@ -84,7 +86,8 @@ _TRAITS = Traits(
         ),
         (
             "The Cosmos DB, Search and Storage in the workspace's managed group use the same key: they move with the "
-            "workspace and are never written by themselves. Azure Cosmos DB's own principal needs the rights too."
+            "workspace and are never written by themselves. Azure Cosmos DB's own application needs the rights "
+            "too, unless the workspace encrypts on the service's side."
         ),
         "The workspace's storage account and registry have keys of their own.",
         (

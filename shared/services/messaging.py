@@ -13,12 +13,14 @@ from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.domain.vault import ENCRYPTION_USER, Access
 from shared.services.pace import WORK
 from shared.services.pointers import Split, aimed, forward, patch
 
 API_VERSION = "2026-01-01"  # [SDK azure-mgmt-eventhub 12.0.0, azure-mgmt-servicebus 10.0.0]
 
 _KEY = Split()
+_LISTING = Access(ENCRYPTION_USER, ("get", "list", "wrapKey", "unwrapKey"))
 _LIST = "keyVaultProperties"
 _SOURCE = "Microsoft.KeyVault"
 
@@ -93,6 +95,7 @@ def _namespaces(type_: str) -> Service:
                 Verb.REVERT: Reason.NO_WAY_BACK,
             },
             irreversible=frozenset({Verb.ENABLE}),
+            access=_LISTING,
             notes=(
                 (
                     "Premium namespaces and those of dedicated clusters only, and a first key only while the namespace "
@@ -102,7 +105,6 @@ def _namespaces(type_: str) -> Service:
                     "The namespace looks at its keys every five minutes; how soon it takes a new version up is not "
                     "documented, so the app gives it an hour. Key sizes are not documented either."
                 ),
-                "The namespace's identity needs list on keys besides get, wrapKey and unwrapKey.",
             ),
         ),
         read=_read,

@@ -82,6 +82,7 @@ SERVICES = (
                 Verb.ENABLE: Reason.CHOSEN_AT_CREATION,
                 Verb.REVERT: Reason.NO_WAY_BACK,
             },
+            same_region=True,
             notes=(
                 (
                     "Nothing says which version a workspace holds. As soon as its key has a second one, the app "
@@ -91,7 +92,6 @@ SERVICES = (
                     "Before a change all dedicated SQL pools must be online: one that is paused keeps the old version, "
                     "and cannot resume once that is gone."
                 ),
-                "The key must be of the workspace's region.",
             ),
         ),
         read=_read,

@@ -14,7 +14,7 @@ from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Stopped, Waiting
 from shared.domain.resource import Change
-from shared.services.kubernetes import CLUSTERS
+from shared.services.kubernetes import CLUSTERS, REWRITE
 from tests.support.azure import MID, NEW, OLD, Azure, on_azure
 from tests.support.keyed import (
     CRYPTO_USER,
@@ -24,6 +24,7 @@ from tests.support.keyed import (
     differences,
     example,
     in_effect,
+    later,
     new_version,
     using,
     wish,
@@ -53,7 +54,7 @@ def test_a_cluster_moves_whole_and_the_report_says_that_the_secrets_are_left_to_
         assert last.to_do == first.to_do
         changed = differences(before, at_rest(azure, LEGACY))
         assert changed.pop("eTag")
-        assert changed == {f"{KMS}.keyId": f"{KEY}/{MID}"}
+        assert changed == {f"{KMS}.keyId": f"{KEY}/{MID}", f"tags.{REWRITE}": MID}
         assert in_effect(azure, LEGACY) == [MID]
         (again,) = await azure.check(LEGACY)
         assert again.to_do == ""
@@ -151,13 +152,103 @@ def test_a_cluster_begins_to_use_a_key_and_stops_again(tmp_path: Path) -> None:
         await azure.drain(until=timedelta(minutes=20))
         kms = {"enabled": True, "keyId": f"{KEY}/{MID}"}
         changed = differences(before, at_rest(azure, managed))
-        assert (changed.pop(KMS), list(changed)) == (kms, ["eTag"])
+        assert (changed.pop(KMS), sorted(changed)) == (kms, ["eTag", f"tags.{REWRITE}"])
+        await tagged(azure, managed, None)
         reports = await wish(azure, managed, revert=True)
         assert "Rewrite every Secret" in reports[0].to_do
         await azure.drain(until=timedelta(minutes=20))
         assert in_effect(azure, managed) == []
 
     on_azure(clusters(managed), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
+async def tagged(azure: Azure, one: dict[str, Any], value: str | None) -> None:
+    """Somebody sets the tag, or (None) removes it."""
+    stored = azure.body(one)
+    tags = {name: text for name, text in stored["tags"].items() if name != REWRITE}
+    azure.world.resources.put({**stored, "tags": {**tags, REWRITE: value} if value else tags})
+
+
+def test_a_cluster_is_not_moved_again_before_somebody_says_that_its_secrets_were_rewritten(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        await azure.check(LEGACY)
+        await azure.drain(until=timedelta(minutes=20))
+        new_version(azure, NEW)
+        await later(azure, minutes=1)
+        (report,) = await azure.check(LEGACY)
+        assert report.reasons == (Reason.SECRETS_NOT_REWRITTEN,)
+        assert REWRITE in str(report.outcome)
+        for wanted in ({"key": f"{KEY[:-3]}other"}, {"revert": True}):
+            assert (await wish(azure, LEGACY, **wanted))[-1].reasons == (Reason.SECRETS_NOT_REWRITTEN,)
+        assert (in_effect(azure, LEGACY), len(azure.calls("write"))) == ([MID], 1)
+        await tagged(azure, LEGACY, None)
+        await azure.check(LEGACY)
+        await azure.drain(until=timedelta(minutes=20))
+        assert in_effect(azure, LEGACY) == [NEW]
+        assert azure.body(LEGACY)["tags"] == {"owner": "ledger", REWRITE: NEW}
+
+    on_azure(clusters(LEGACY), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
+def test_a_cluster_whose_tag_somebody_empties_is_moved_and_new_kms_is_not_held_up_by_one(tmp_path: Path) -> None:
+    emptied, following = ({**one, "tags": {REWRITE: ""}} for one in (LEGACY, NEW_KMS))
+    assert CLUSTERS.unfinished(emptied) == CLUSTERS.unfinished({**following, "tags": {REWRITE: OLD}}) == ""
+    assert CLUSTERS.unfinished({**LEGACY, "tags": {REWRITE.upper(): OLD}})
+
+    async def story(azure: Azure) -> None:
+        await azure.check(emptied)
+        await azure.drain(until=timedelta(minutes=20))
+        assert in_effect(azure, emptied) == [MID]
+
+    on_azure(clusters(emptied), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
+def test_nothing_that_only_azure_may_fill_in_is_sent_back_and_all_beside_it_is() -> None:
+    own = {
+        "addonProfiles": {"azurepolicy": {"enabled": True, "identity": {"clientId": "x"}}},
+        "httpProxyConfig": {"noProxy": ["a"], "effectiveNoProxy": ["a", "b"]},
+        "ingressProfile": {
+            "applicationLoadBalancer": {"enabled": True, "identity": {}},
+            "webAppRouting": {"enabled": True, "identity": {}, "defaultDomain": {"enabled": True, "domainName": "x"}},
+        },
+        "networkProfile": {
+            "loadBalancerProfile": {"idleTimeoutInMinutes": 30, "effectiveOutboundIPs": [{"id": "/x"}]},
+            "natGatewayProfile": {"idleTimeoutInMinutes": 4, "effectiveOutboundIPs": []},
+        },
+        "oidcIssuerProfile": {"enabled": True, "issuerURL": "https://x"},
+        "podIdentityProfile": {
+            "userAssignedIdentities": [{"name": "n", "provisioningState": "Assigned", "provisioningInfo": {}}]
+        },
+        "privateLinkResources": [{"groupId": "management", "privateLinkServiceID": "/x"}],
+        "agentPoolProfiles": [
+            {
+                "name": "p",
+                "nodeImageVersion": "x",
+                "eTag": "y",
+                "localDNSProfile": {"mode": "Required", "state": "Enabled"},
+            }
+        ],
+    }
+    change = Change("kms", CLUSTERS.read(LEGACY)[0].configured.key.at(MID), follow=False)
+    (request,) = CLUSTERS.write({**LEGACY, "properties": {**LEGACY["properties"], **own}}, (change,))
+    assert request.body is not None
+    sent = request.body["properties"]
+    assert {name: sent[name] for name in own} == {
+        "addonProfiles": {"azurepolicy": {"enabled": True}},
+        "httpProxyConfig": {"noProxy": ["a"]},
+        "ingressProfile": {
+            "applicationLoadBalancer": {"enabled": True},
+            "webAppRouting": {"enabled": True, "defaultDomain": {"enabled": True}},
+        },
+        "networkProfile": {
+            "loadBalancerProfile": {"idleTimeoutInMinutes": 30},
+            "natGatewayProfile": {"idleTimeoutInMinutes": 4},
+        },
+        "oidcIssuerProfile": {"enabled": True},
+        "podIdentityProfile": {"userAssignedIdentities": [{"name": "n"}]},
+        "privateLinkResources": [{"groupId": "management"}],
+        "agentPoolProfiles": [{"name": "p", "localDNSProfile": {"mode": "Required"}}],
+    }
 
 
 def test_a_service_principals_secret_is_neither_known_nor_made_up() -> None:

@@ -15,7 +15,16 @@ from sandbox.world import World
 
 INSTANCES: Final = "6bb8e274-af5d-4df2-98a3-4fd78b4cafd9"  # Azure Container Instance Service
 _KMS = "properties.securityProfile.azureKeyVaultKms"
-_OWNED = ("powerState", "maxAgentPools", "fqdn", "azurePortalFQDN", "currentKubernetesVersion", "resourceUID")
+# A service principal is kept where a PUT leaves it out, and changed by an action of its own [azure-cli acs/custom.py].
+_OWNED = (
+    "servicePrincipalProfile",
+    "powerState",
+    "maxAgentPools",
+    "fqdn",
+    "azurePortalFQDN",
+    "currentKubernetesVersion",
+    "resourceUID",
+)
 _NEW_KMS = (1, 33)  # the first Kubernetes version that has it
 
 

@@ -12,6 +12,7 @@ from sandbox.arm.keyed.rules import HOUR, Finder, Keyed, Place, Use, application
 from sandbox.arm.operations import Style
 from sandbox.arm.store import merged, save
 from sandbox.keyring import Key, KeyVersion
+from sandbox.vault.access import WRAPPING
 from sandbox.wire import Json, Refused
 from sandbox.world import World
 
@@ -52,7 +53,7 @@ SERVERS = Keyed(
 
 
 # What a server without a key does, and how soon it follows: UNVERIFIED.
-MYSQL = replace(SERVERS, style=Style.LOCATION, follows=HOUR)
+MYSQL = replace(SERVERS, style=Style.LOCATION, follows=HOUR, needs=(*WRAPPING, "list"))
 
 
 def _settled(world: World, _old: Json | None, new: Json) -> None:
@@ -89,6 +90,7 @@ SYNAPSE = Keyed(
     places=(Place(f"{_CMK}.key", uri="keyVaultUrl", who=_KEK),),
     version="none",
     bits=(2048, 3072),
+    same=("region",),
     fixed=(f"{_CMK}.key",),
     on_later=False,
     off=False,
@@ -97,6 +99,7 @@ SYNAPSE_KEYS = Keyed(
     places=(Place("properties", uri="keyVaultUrl", who=_KEK),),
     version="none",
     bits=(2048, 3072),
+    same=("region",),
     off=False,
     state="",
     taken=_activated,

@@ -33,7 +33,7 @@ def _moved(facts: Facts) -> tuple[Step, ...]:
     others: tuple[Step, ...] = tuple(step for step in found if not isinstance(step, Change | Revert))
     if not changes:
         return others
-    if bar := forbidden(facts) or _only_told(changes, facts) or _withheld(facts):
+    if bar := forbidden(facts) or _only_told(changes, facts) or _withheld(facts) or _unfinished(facts):
         return (bar, *others)
     if held := unsettled(facts):
         return (held, *others)
@@ -109,6 +109,12 @@ def _withheld(facts: Facts) -> Blocked | None:
     """Return why the body cannot be sent back: the service keeps a secret of it to itself."""
     where = facts.service.withheld(facts.body)
     return Blocked(Reason.SECRET_WITHHELD, detail=where) if where else None
+
+
+def _unfinished(facts: Facts) -> Blocked | None:
+    """Return why the change is not made: people have something left to do for the one before."""
+    left = facts.service.unfinished(facts.body)
+    return Blocked(Reason.SECRETS_NOT_REWRITTEN, detail=left) if left else None
 
 
 def _told(edit: Edit) -> str:

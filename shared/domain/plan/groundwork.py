@@ -4,6 +4,7 @@ step, or is in the way.
 
 from __future__ import annotations
 
+from shared.domain.keys import WRAP_AND_UNWRAP
 from shared.domain.plan.facts import Facts, Ground
 from shared.domain.policy import Origin, Region, Rule
 from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault, RecoverKey
@@ -70,7 +71,8 @@ def _made(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | Blocked:
         return Blocked(Reason.KEY_TYPE_NOT_ACCEPTED, detail="a standard vault holds no keys in hardware")
     if like.not_before is not None and like.not_before > facts.now:
         return Blocked(Reason.NO_USABLE_VERSION, detail=f"createKey: valid from {like.not_before.isoformat()}")
-    return CreateKey(ground.vault.id, ground.key, like)
+    accepts = facts.service.traits_of(facts.body).accepts
+    return CreateKey(ground.vault.id, ground.key, like, tuple(sorted(WRAP_AND_UNWRAP | accepts.operations)))
 
 
 def assigned(facts: Facts, ground: Ground) -> AssignIdentity | Blocked | None:
