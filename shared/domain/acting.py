@@ -21,5 +21,6 @@ class Acting(Struct, frozen=True):
     named: bool = True  # the request says which one; else it is the only one that the resource has
     assigned: bool = True  # a PATCH gives the resource one more
     by_roles: bool = True  # also in vaults where roles decide
+    trusted: bool | None = True  # vaults whose firewall lets trusted services through let it through; None: unverified
     above: Callable[[Json], str] | None = None
     application: str = ""

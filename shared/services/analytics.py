@@ -66,7 +66,7 @@ def _clusters(
             proven=Proven.DOCUMENTED,
             sources=sources,
             can={**dict.fromkeys(Verb, Can.YES), **can},
-            acts=Acting(named=bool(identity)),
+            acts=Acting(named=bool(identity), trusted=None),
             same_region=True,
             notes=(*notes, "How soon a follower takes a new version up is not documented: the app gives it a day."),
         ),

@@ -142,7 +142,8 @@ _LEGACY = Traits(
         Verb.REVERT: Can.YES,
     },
     needs=frozenset({May.PUT}),
-    acts=Acting(system=False, named=False, assigned=False),  # a PATCH takes tags only
+    # A PATCH takes tags only, so it adds no identity; no firewall lets the plugin through [use-kms-etcd-encryption].
+    acts=Acting(system=False, named=False, assigned=False, trusted=False),
     access=Access(CRYPTO_USER, ("encrypt", "decrypt")),
     notes=(
         (

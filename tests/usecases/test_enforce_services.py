@@ -20,7 +20,7 @@ from shared.services.registry import services
 from shared.usecases.intake import take_events
 from tests.services.applying import differences
 from tests.support.azure import Azure, on_azure, vault
-from tests.support.enforcing import OTHER_UAI, UAI, assigned, nothing_yet, plain, policy, user_assigned
+from tests.support.enforcing import CREATE, OTHER_UAI, UAI, assigned, nothing_yet, plain, policy, user_assigned
 from tests.support.grid_events import resource_event
 from tests.support.keyed import example, in_effect
 from tests.support.moving import resource
@@ -132,3 +132,59 @@ def test_every_service_that_can_be_given_a_first_key_is_tried_here() -> None:
     tried = {str(one["type"]).lower() for one in PLAIN.values()}
     below = {type_ for type_ in can if type_.rsplit("/", 1)[0] in tried | {"microsoft.cognitiveservices/accounts"}}
     assert can - below <= tried
+
+
+# The firewall lets the app through, and trusted services.
+SHUT = {"defaultAction": "Deny", "bypass": "AzureServices", "ipRules": [{"value": "127.0.0.1"}]}
+
+
+@pytest.mark.parametrize(("name", "expected"), [("storage", ""), ("stores", "no source says"), ("kubernetes", None)])
+def test_a_vaults_firewall_is_no_bar_to_services_that_it_trusts(
+    tmp_path: Path, name: str, expected: str | None
+) -> None:
+    one = {**copy.deepcopy(PLAIN[name]), "identity": assigned(UAI)}
+    described = nothing_yet(one, vault(networkAcls=SHUT), user_assigned())
+
+    async def story(azure: Azure) -> None:
+        report = await told(azure, str(one["id"]))
+        if expected is None:
+            assert report.reasons == (Reason.VAULT_CLOSED,)
+            assert "defaultAction Deny" in report.outcome.blocked[0].detail  # type: ignore[union-attr]
+            return
+        assert in_effect(azure, one) or name == "storage"
+        told_of = {each.to_do for each in azure.reports if each.wrote}
+        assert told_of == {""} if not expected else all(expected in each for each in told_of)
+
+    environ = policy(tmp_path, EVERYTHING, CREATE, f"identity: {UAI}")
+    on_azure(described, story, environ=environ)
+
+
+@pytest.mark.parametrize("given", [{}, {"CMK_FIRST_PARTY": f"{DATABRICKS}=not-an-id"}], ids=["nothing", "no id"])
+def test_an_application_of_azures_own_is_granted_only_when_its_object_id_is_given(
+    tmp_path: Path, given: dict[str, str]
+) -> None:
+    async def story(azure: Azure) -> None:
+        report = await told(azure, str(PLAIN["databricks"]["id"]))
+        assert report.reasons == (Reason.FIRST_PARTY_UNKNOWN,)
+        assert bool(azure.app.problems) is bool(given)
+
+    environ = policy(tmp_path, EVERYTHING, CREATE) | given
+    on_azure(begun("databricks", rbac=True), story, environ=environ)
+
+
+def test_an_identity_that_is_not_the_only_one_is_refused_where_no_request_can_name_it(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        report = await told(azure, str(PLAIN["logs"]["id"]))
+        assert report.reasons == (Reason.IDENTITY_NOT_TAKEN,)
+
+    on_azure(begun("logs", rbac=True), story, environ=policy(tmp_path, EVERYTHING, CREATE))
+
+
+def test_a_cluster_of_kubernetes_gets_no_identity_from_the_app(tmp_path: Path) -> None:
+    described = begun("kubernetes", rbac=True, identity={"type": "SystemAssigned"})
+
+    async def story(azure: Azure) -> None:
+        report = await told(azure, str(PLAIN["kubernetes"]["id"]))
+        assert report.reasons == (Reason.IDENTITY_NOT_TAKEN,)
+
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING, CREATE, f"identity: {UAI}"))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyRef, NeedMaterial, latest_usable, newest_usable
 from shared.domain.plan.facts import Action, Facts, Ground, SetKeys, Step
-from shared.domain.plan.groundwork import absent_key, access, apart, assigned, hardened, unfit
+from shared.domain.plan.groundwork import absent_key, access, assigned, hardened, remarks, unfit
 from shared.domain.plan.hard_rules import forbidden, forbidden_vault, unsettled
 from shared.domain.plan.rotation import MaterialMissing
 from shared.domain.policy import Mode, Rule, Version
@@ -129,7 +129,7 @@ def _change(facts: Facts, rule: Rule, ground: Ground) -> SetKeys | Wait | Blocke
         return target
     follow = _follows(facts.service.traits_of(facts.body), rule)
     change = Change(facts.service.main_slot, target, follow, ground.identity)
-    return SetKeys((change,), "; ".join(filter(None, (apart(ground), ground.remark))))
+    return SetKeys((change,), remarks(facts, ground))
 
 
 def _newest(history: KeyHistory, facts: Facts, rule: Rule) -> KeyRef | Wait | Blocked:

@@ -27,9 +27,17 @@ def unfit(facts: Facts, rule: Rule, ground: Ground) -> Blocked | None:
             return Blocked(Reason.OTHER_REGION, detail=where)
     if vault.rbac and not traits.acts.by_roles:
         return Blocked(Reason.VAULT_WITHOUT_POLICIES, detail=vault.id)
-    if vault.closed:
-        return Blocked(Reason.VAULT_CLOSED, detail=f"{vault.id}: {vault.shut}, and bypass None")
+    if vault.closed or (vault.shut and traits.acts.trusted is False):
+        why = "and bypass None" if vault.closed else "which this service never gets through"
+        return Blocked(Reason.VAULT_CLOSED, detail=f"{vault.id}: {vault.shut}, {why}")
     return None
+
+
+def remarks(facts: Facts, ground: Ground) -> str:
+    """Return what people should know of a first key on this ground all the same."""
+    vault, trusted = ground.vault, facts.service.traits_of(facts.body).acts.trusted
+    shut = f"{vault.id}: {vault.shut}, and no source says that this service gets through" if vault.shut else ""
+    return "; ".join(filter(None, (apart(ground), shut if trusted is None else "", ground.remark)))
 
 
 def apart(ground: Ground) -> str:
