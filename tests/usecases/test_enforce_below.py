@@ -14,6 +14,7 @@ from shared.domain.preparation import AssignIdentity, GrantAccess
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Stopped
 from shared.domain.work import Cause, CheckResource, Source, Sweep
+from shared.usecases.dry_run import plan_for
 from tests.support.azure import MID, TENANT, Azure, account, on_azure, principal_of, scope, vault
 from tests.support.enforced import KEYS, changes, enforced, item, refusal
 from tests.support.enforcing import ALL, UAI, assigned, nothing_yet, plain, policy, user_assigned
@@ -78,7 +79,10 @@ def test_a_sweep_brings_in_scopes_too(tmp_path: Path) -> None:
     one, deep = account("st1", MID), scope_on_platform()
 
     async def story(azure: Azure) -> None:
-        await azure.put(Sweep(Cause("c", Source.HTTP), azure.time.now()))
+        sweep = Sweep(Cause("c", Source.HTTP), azure.time.now())
+        told = await plan_for(azure.app.context, sweep)
+        assert deep["id"] in [one["id"] for one in told["resources"]]
+        await azure.put(sweep)
         await azure.drain()
         assert azure.in_use(deep) == MID
 
