@@ -39,6 +39,7 @@ from shared.adapters.resource_graph import ResourceGraph
 from shared.adapters.resources import RoutedResources
 from shared.adapters.search_objects import SearchObjects
 from shared.adapters.storage_accounts import StorageAccounts
+from shared.adapters.subscriptions import ArmSubscriptions
 from shared.adapters.switch import KillSwitch
 from shared.adapters.turns import OwnTurns
 from shared.adapters.turns_blob import BlobTurns
@@ -113,6 +114,7 @@ def build(
         keys=VaultKeys(connection, clock, KeysThroughArm(vaults, clock)),
         vault_facts=VaultReading(arm),
         vault_changes=VaultChanges(vaults, clock),
+        subscriptions=ArmSubscriptions(arm, clock),
         grants=RoleGrants(arm, clock),
         queue=StorageWorkQueue(connection, QueueSite(settings.queue_service_uri, settings.queue_connection), clock),
         journal=journals,
@@ -122,7 +124,7 @@ def build(
         myself=TokenClaims(connection),
         evidence=EvidenceReader(store) if store is not None else NoEvidence(),
     )
-    context = Context(ports, services(), settings.own, Recent(), Pacer(), cloud.vault_suffix)
+    context = Context(ports, services(), settings.own, Recent(), Pacer(), cloud.vault_suffix, settings.first_party)
     return App(context, journals, Checkup(context), problems, new_id)
 
 

@@ -12,8 +12,9 @@ from msgspec import Struct
 from shared.domain.evidence_query import Page as EvidencePage
 from shared.domain.evidence_query import Query as EvidenceQuery
 from shared.domain.keys import KeyHistory, KeyId, Material
+from shared.domain.new_vault import NameHeld
 from shared.domain.policy import Policy
-from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
+from shared.domain.preparation import CreateKey, CreateVault, GrantAccess, HardenVault, RecoverVault
 from shared.domain.report import Report
 from shared.domain.resource import Address, Json, Request
 from shared.domain.revocation import TakePermissions, TakeRole
@@ -148,6 +149,14 @@ class Vaults(Protocol):
         """Return the ARM id of the vault of that host, "" when the inventory does not know it."""
         ...
 
+    async def at(self, vault_id: str) -> Vault | None:
+        """Return the vault that the policy says is there, and know it from then on; None: it is not there."""
+        ...
+
+    async def held(self, vault_id: str, location: str) -> NameHeld:
+        """Return who holds the name that a vault would have. Raises AppError."""
+        ...
+
 
 class KeyPage(Struct, frozen=True):
     """Keys of a vault as a list shows them, and where to go on; "": that was all."""
@@ -191,6 +200,14 @@ class Keys(Protocol):
         """Make a new version by the vault's own rotation and return its name. Raises Refusal (KEY_MOVED_ON)."""
         ...
 
+    async def is_deleted(self, key: KeyId) -> bool:
+        """Return whether a key of that name was deleted and can come back. Raises Refusal, TryLater."""
+        ...
+
+    async def recover(self, key: KeyId) -> None:
+        """Take a deleted key back. Raises AppError."""
+        ...
+
     async def look(self, host: str) -> None:
         """Try a vault by one small read. Raises Refusal, TryLater."""
         ...
@@ -227,8 +244,30 @@ class Grants(Protocol):
         ...
 
 
+class Subscriptions(Protocol):
+    """What is asked of subscriptions themselves."""
+
+    async def tenant(self, subscription: str) -> str:
+        """Return the tenant that a subscription belongs to. Raises AppError."""
+        ...
+
+    async def has(self, subscription: str, provider: str) -> bool:
+        """Return whether a resource provider is registered, an hour old at most; where that may not be read, that it
+        is. Raises TryLater.
+        """
+        ...
+
+
 class VaultChanges(Protocol):
     """What is changed on vaults. Each is the same when it is done twice. All raise AppError."""
+
+    async def create(self, step: CreateVault) -> None:
+        """Make a vault."""
+        ...
+
+    async def recover(self, step: RecoverVault) -> None:
+        """Take a deleted vault back."""
+        ...
 
     async def harden(self, step: HardenVault) -> None:
         """Turn on soft delete and purge protection."""
@@ -325,6 +364,7 @@ class Ports(Struct, frozen=True):
     keys: Keys
     vault_facts: VaultFacts
     vault_changes: VaultChanges
+    subscriptions: Subscriptions
     grants: Grants
     queue: WorkQueue
     journal: Journal

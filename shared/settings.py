@@ -13,6 +13,7 @@ from shared.adapters.switch import OFF, ON
 from shared.domain.plan import Own
 
 ROOT = Path(__file__).resolve().parents[1]  # the app's folder
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HOST_PATTERN = re.compile(r"[a-z0-9*?.\[\]-]+")
 _DEVELOPMENT = re.compile(r"UseDevelopmentStorage=true|devstoreaccount1", re.IGNORECASE)
 
@@ -33,6 +34,7 @@ class Settings(Struct, frozen=True):
     )
     own: Own  # [CMK_OWN_RESOURCE_GROUP] an id; else WEBSITE_OWNER_NAME with WEBSITE_RESOURCE_GROUP; the queue's account
 
+    first_party: dict[str, str]  # [CMK_FIRST_PARTY] application id=object id, ...: Azure's own, as this tenant has them
     state: str  # (the host's account) the container of what all instances share; "" where there is none
 
     @property
@@ -62,6 +64,7 @@ EVIDENCE = "CMK_EVIDENCE"
 CONTAINER, STATE = "cmk-evidence", "cmk-state"
 POLICY = "CMK_POLICY"
 FOLDER = ".sandbox/evidence"
+FIRST_PARTY = "CMK_FIRST_PARTY"
 WRITES = "CMK_WRITES"  # on (default) or off; looked up before every write, so it is no part of Settings
 
 
@@ -98,6 +101,11 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         problems.append(Problem(POLICY, str(error)))
         policy = ""
     blobs = _blobs_of_host(environ, clouds[cloud], uri, connection)
+    try:
+        first_party = _first_party(environ)
+    except ValueError as error:
+        problems.append(Problem(FIRST_PARTY, str(error)))
+        first_party = {}
     own = _own(environ, uri, connection, (evidence, policy, blobs))
     if environ.get("WEBSITE_SITE_NAME") and not own.resource_groups:
         problems.append(Problem("CMK_OWN_RESOURCE_GROUP", "the app's own resource group is not known; set its id"))
@@ -112,6 +120,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         policy,
         evidence,
         own,
+        first_party,
         f"{blobs}/{STATE}" if blobs else "",
     )
     return settings, tuple(problems)
@@ -175,6 +184,17 @@ def _policy(environ: Mapping[str, str], storage_suffix: str) -> str:
     if not (plain and re.fullmatch(r"/[a-z0-9](?:-?[a-z0-9]){2,62}(?:/\w[\w.-]*)+", parts.path)):
         raise ValueError(f"must be a file or https://ACCOUNT.blob{storage_suffix}/CONTAINER/NAME")
     return f"https://{parts.netloc.lower()}{parts.path}"
+
+
+def _first_party(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the object ids of Azure's own applications, by application id. Raises ValueError with what is wrong."""
+    found: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in environ.get(FIRST_PARTY, "").split(","))):
+        application, _, object_id = (one.strip().lower() for one in pair.partition("="))
+        if not (_GUID.fullmatch(application) and _GUID.fullmatch(object_id)):
+            raise ValueError(f"{pair!r} is not APPLICATION-ID=OBJECT-ID")
+        found[application] = object_id
+    return found
 
 
 def _host(place: str) -> str:

@@ -1,4 +1,4 @@
-"""What holds resources: tenants, subscriptions, resource groups, providers, and lists over all types."""
+"""What holds resources: tenants, subscriptions, resource groups, and lists over all types."""
 
 from __future__ import annotations
 
@@ -6,23 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from sandbox.arm import following, generic
+from sandbox.arm import following, generic, softdelete
 from sandbox.arm.paging import page
 from sandbox.arm.request import Request
 from sandbox.arm.store import is_tracked, require_place, save
 from sandbox.arm.target import GROUPS
+from sandbox.vault.access import VAULTS
 from sandbox.wire import Answer, Json, Refused
 from sandbox.world import World
 
-# Providers that clients ask about, their types, and the newest api-version of the SDKs [services.md, versions table].
-_PROVIDERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "Microsoft.Authorization": ("2022-04-01", ("locks", "roleAssignments", "roleDefinitions")),
-    "Microsoft.KeyVault": ("2026-05-15", ("vaults", "vaults/keys", "deletedVaults")),
-    "Microsoft.ManagedIdentity": ("2024-11-30", ("userAssignedIdentities",)),
-    "Microsoft.ResourceGraph": ("2022-10-01", ("resources",)),
-    "Microsoft.Resources": ("2025-04-01", ("resourceGroups", "subscriptions", "tenants", "resources")),
-    "Microsoft.Storage": ("2026-09-01", ("storageAccounts", "storageAccounts/encryptionScopes")),
-}
 _SHOWN: Final = ("id", "name", "type", "kind", "managedBy", "location", "tags", "sku", "identity", "plan", "zones")
 _CLAUSE: Final = re.compile(
     r"\s*(resourceType|resourceGroup|name|location|tagName|tagValue)\s+eq\s+'([^']*)'\s*", re.IGNORECASE
@@ -80,26 +72,12 @@ def list_resources(world: World, request: Request) -> Answer:
     return page(request.call, _matching(world, request, tests), show=_shown)
 
 
-def list_providers(world: World, request: Request) -> Answer:
-    """GET of the providers that the sandbox speaks of."""
-    require_place(world, request.target)
-    return page(request.call, [_provider(request, name) for name in _PROVIDERS])
-
-
-def get_provider(world: World, request: Request) -> Answer:
-    """GET of a provider, and POST of its registration: it is registered."""
-    require_place(world, request.target)
-    name = next((one for one in _PROVIDERS if one.lower() in request.target.id.lower().split("/")), None)
-    if name is None:
-        raise Refused(404, "InvalidResourceNamespace", f"The resource namespace '{request.target.name}' is invalid.")
-    return Answer.of(_provider(request, name))
-
-
 def check_name(world: World, request: Request) -> Answer:
     """POST checkNameAvailability of storage accounts and vaults."""
     sent = request.body()
     name, type_ = str(sent.get("name", "")), str(sent.get("type", ""))
     taken = any(str(body["name"]).lower() == name.lower() for body in world.resources.of_type(type_))
+    taken = taken or (type_.lower() == VAULTS.lower() and softdelete.recoverable(world, name) is not None)
     if not taken:
         return Answer.of({"nameAvailable": True})
     return Answer.of(
@@ -149,15 +127,3 @@ def _filter(text: str) -> list[tuple[str, str]]:
 
 def _shown(body: Json) -> Json:
     return {name: body[name] for name in _SHOWN if name in body}
-
-
-def _provider(request: Request, name: str) -> Json:
-    version, types = _PROVIDERS[name]
-    subscription_ = request.target.subscription
-    return {
-        "id": f"{f'/subscriptions/{subscription_}' if subscription_ else ''}/providers/{name}",
-        "namespace": name,
-        "registrationPolicy": "RegistrationRequired",
-        "registrationState": "Registered",
-        "resourceTypes": [{"resourceType": one, "locations": [], "apiVersions": [version]} for one in types],
-    }

@@ -10,12 +10,14 @@ from sandbox.arm import generic
 from sandbox.arm.paging import page
 from sandbox.arm.request import Request
 from sandbox.arm.store import drop, require_place, save, stamp
+from sandbox.arm.target import subscription_of
 from sandbox.wire import Answer, Json, Refused
 from sandbox.world import World
 
 ASSIGNMENTS: Final = "Microsoft.Authorization/roleAssignments"
 DEFINITIONS: Final = "Microsoft.Authorization/roleDefinitions"
 
+MOST: Final = 4_000  # of a subscription [learn role-based-access-control/troubleshoot-limits]
 _KEYS: Final = "Microsoft.KeyVault/vaults/keys"
 # id: (name, data actions) [services.md 1.10; the built-in roles' definitions]
 _ROLES: Final = {
@@ -62,8 +64,16 @@ def put(world: World, request: Request) -> Answer:
         return Answer.of(known)
     if any(_grant(other) == _grant(body) for other in _at(world, request.target.scope)):
         raise Refused(409, "RoleAssignmentExists", "The role assignment already exists.")
+    _require_room(world, request.target.scope)
     save(world, body)
     return Answer.of(body, 201)
+
+
+def _require_room(world: World, scope: str) -> None:
+    subscription = subscription_of(scope)
+    held = sum(subscription_of(str(one["id"])) == subscription for one in world.resources.of_type(ASSIGNMENTS))
+    if subscription and held >= MOST:
+        raise Refused(400, "RoleAssignmentLimitExceeded", "No more role assignments can be created.")
 
 
 def assignment(world: World, scope: str, name: str, sent: Json, by: str) -> Json:

@@ -12,6 +12,7 @@ from sandbox.arm import (
     generic,
     managementgroups,
     operations,
+    providers,
     roles,
     scopes,
     searchservices,
@@ -76,10 +77,10 @@ _TABLE: Final = {
     known.RESOURCES: _reading(not_here, containers.list_resources),
     known.LOCATIONS: _reading(not_here, containers.list_locations),
     known.PROVIDERS: _reading(
-        containers.get_provider,
-        containers.list_providers,
+        providers.get,
+        providers.list_,
         {
-            "register": containers.get_provider,
+            "register": providers.register,
             "checknameavailability": containers.check_name,
             "checkmhsmnameavailability": containers.check_name,
         },

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ VAULTS = "Microsoft.KeyVault/vaults"
 ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 WRAPPING = ("get", "wrapKey", "unwrapKey")  # what a service's identity needs [services.md 1.1, 1.10]
 
+_HERE = ip_address("127.0.0.1")
 _DATA = "microsoft.keyvault/vaults/"
 _ACTIONS = {
     "get": f"{_DATA}keys/read",
@@ -152,6 +154,14 @@ def firewall(vault: Json) -> str | None:
     if str((properties.get("networkAcls") or {}).get("defaultAction", "")).lower() == "deny":
         return "ForbiddenByFirewall"
     return None
+
+
+def comes_from_allowed(vault: Json) -> bool:
+    """Return whether the vault's IP rules let the sandbox's callers in: they all come from this machine."""
+    properties = vault.get("properties") or {}
+    rules = (properties.get("networkAcls") or {}).get("ipRules") or ()
+    public = str(properties.get("publicNetworkAccess", "")).lower() != "disabled"
+    return public and any(_HERE in ip_network(str(one.get("value")), strict=False) for one in rules)
 
 
 def strict(world: World) -> bool:

@@ -51,7 +51,7 @@ def answer(world: World, call: Call) -> Answer:
     if claims is None:
         return refusals.challenge(world, vault, token="authorization" in call.headers)
     closed = access.firewall(vault)
-    if closed:
+    if closed and not access.comes_from_allowed(vault):
         raise refusals.closed(closed)
     if not call.query.get("api-version"):
         raise refusals.bad("The query parameter api-version is missing.")

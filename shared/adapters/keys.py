@@ -15,7 +15,7 @@ from shared.adapters.keys_arm import KeysThroughArm
 from shared.adapters.translate import translate_vault, translated
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material
 from shared.domain.reasons import Reason
-from shared.errors import AppError, Refusal, TryLater
+from shared.errors import AppError, NotThere, Refusal, TryLater
 from shared.ports import Clock
 
 if TYPE_CHECKING:
@@ -113,6 +113,20 @@ class VaultKeys:
             with translated(key.url, translate_vault):
                 made = await self._client(key.host).rotate_key(key.name)
                 return str(made.properties.version)
+
+    async def is_deleted(self, key: KeyId) -> bool:
+        """Return whether a deleted key holds the name."""
+        try:
+            with translated(key.url, translate_vault):
+                await self._client(key.host).get_deleted_key(key.name)
+        except NotThere:
+            return False
+        return True
+
+    async def recover(self, key: KeyId) -> None:
+        """Begin to take a deleted key back; the next look shows whether it is there."""
+        with translated(key.url, translate_vault):
+            await self._client(key.host).recover_deleted_key(key.name)
 
     async def look(self, host: str) -> None:
         """List one key: what whoever may list versions may do."""

@@ -20,7 +20,10 @@ _LOG = logging.getLogger("cmk")
 _LONGEST_DETAIL = 300
 _LONGEST_WAIT = timedelta(days=1)  # no Retry-After is believed beyond that
 # A 404 of these says that the thing asked for is not there. Others speak of something it refers to.
-_GONE = {"", "resourcenotfound", "resourcegroupnotfound", "parentresourcenotfound", "keynotfound", "notfound"}
+_GONE = {
+    *("", "resourcenotfound", "resourcegroupnotfound", "parentresourcenotfound", "keynotfound", "notfound"),
+    *("deletedvaultnotfound", "vaultnotfound"),
+}
 
 # (status or None for any, error code in lower case) -> reason. Sources: services.md section 4 (docs/sources.md).
 _BY_CODE: dict[str, Reason] = {
@@ -39,6 +42,10 @@ _BY_CODE: dict[str, Reason] = {
     "denyassignmentauthorizationfailed": Reason.DENY_ASSIGNMENT,
     "linkedauthorizationfailed": Reason.LINKED_AUTHORIZATION,
     "authorizationfailed": Reason.NO_RIGHTS,
+    "missingsubscriptionregistration": Reason.PROVIDER_NOT_REGISTERED,
+    "vaultalreadyexists": Reason.VAULT_NAME,
+    "vaultnamenotvalid": Reason.VAULT_NAME,
+    "roleassignmentlimitexceeded": Reason.QUOTA,
     "quotaexceeded": Reason.QUOTA,
     "resourcequotaexceeded": Reason.QUOTA,
 }

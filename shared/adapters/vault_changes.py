@@ -7,13 +7,12 @@ from typing import Any
 
 from shared.adapters.translate import translated
 from shared.adapters.vaults import VaultInventory
+from shared.domain.new_vault import RETENTION
 from shared.domain.policy import NewKey
-from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
+from shared.domain.preparation import CreateKey, CreateVault, GrantAccess, HardenVault, RecoverVault
 from shared.domain.resource import Json, parse_arm_id
 from shared.domain.revocation import TakePermissions
 from shared.ports import Clock
-
-_OPERATIONS = ["wrapKey", "unwrapKey"]  # what keys for encryption at rest are for, and nothing else
 
 
 class VaultChanges:
@@ -22,6 +21,33 @@ class VaultChanges:
     def __init__(self, vaults: VaultInventory, clock: Clock) -> None:
         self._vaults = vaults
         self._clock = clock
+
+    async def create(self, step: CreateVault) -> None:
+        """Make a vault. What is said of it can never be taken back, so nothing is left to what Azure takes by default.
+        Not waited for: the next look shows it.
+        """
+        properties = {
+            **_sort(step.tenant, step.sku),
+            "enableRbacAuthorization": True,
+            "enableSoftDelete": True,
+            "softDeleteRetentionInDays": RETENTION,
+            "enablePurgeProtection": True,
+            "accessPolicies": [],
+        }
+        await self._put(step.vault, {"location": step.location, "properties": properties})
+
+    async def recover(self, step: RecoverVault) -> None:
+        """Take a deleted vault back. Everything but the mode is ignored, and wanted all the same
+        [azure-mgmt-keyvault 14.1.0, CreateMode.RECOVER].
+        """
+        properties = {**_sort(step.tenant, "standard"), "createMode": "recover"}
+        await self._put(step.vault, {"location": step.location, "properties": properties})
+
+    async def _put(self, id_: str, body: Any) -> None:
+        vault = parse_arm_id(id_)
+        with translated(id_):
+            vaults = self._vaults.client(vault.subscription).vaults
+            await vaults.begin_create_or_update(vault.group, vault.name, body, polling=False)
 
     async def harden(self, step: HardenVault) -> None:
         """Turn on soft delete and purge protection. Nothing else of the vault is sent: lists would be replaced."""
@@ -37,7 +63,7 @@ class VaultChanges:
         it makes nothing [azure-mgmt-keyvault 14.1.0, KeysOperations.create_if_not_exist].
         """
         vault = parse_arm_id(step.vault)
-        body: Any = {"tags": dict(step.like.tags), "properties": self._properties(step.like)}
+        body: Any = {"tags": dict(step.like.tags), "properties": self._properties(step)}
         with translated(f"{step.vault}/keys/{step.key.name}"):
             keys = self._vaults.client(vault.subscription).keys
             await keys.create_if_not_exist(vault.group, vault.name, step.key.name, body)
@@ -70,14 +96,19 @@ class VaultChanges:
             vaults = self._vaults.client(vault.subscription).vaults
             await vaults.update_access_policy(vault.group, vault.name, "remove", body)
 
-    def _properties(self, like: NewKey) -> Json:
+    def _properties(self, step: CreateKey) -> Json:
+        like = step.like
         attributes: Json = {"enabled": True}
         if like.not_before is not None:
             attributes["nbf"] = int(like.not_before.timestamp())
         if like.expires_after_days is not None:
             attributes["exp"] = int((self._clock.now() + timedelta(days=like.expires_after_days)).timestamp())
-        made: Json = {"kty": like.type, "keySize": like.size, "keyOps": _OPERATIONS, "attributes": attributes}
+        made: Json = {"kty": like.type, "keySize": like.size, "keyOps": list(step.operations), "attributes": attributes}
         return made | ({"rotationPolicy": _rotation(like)} if like.rotate_after_days is not None else {})
+
+
+def _sort(tenant: str, sku: str) -> Json:
+    return {"tenantId": tenant, "sku": {"family": "A", "name": sku}}
 
 
 def _rotation(like: NewKey) -> Json:

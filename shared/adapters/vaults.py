@@ -13,6 +13,7 @@ from azure.core.pipeline import PipelineResponse
 from shared.adapters.connection import Connection
 from shared.adapters.resource_graph import ResourceGraph
 from shared.adapters.translate import translated
+from shared.domain.new_vault import NameHeld
 from shared.domain.resource import parse_arm_id
 from shared.domain.vault import Vault, vault_of
 from shared.errors import NotThere
@@ -26,6 +27,7 @@ _QUERY = (
     " | project id, vaultUri=tostring(properties.vaultUri) | order by id asc"
 )
 _INVENTORY_FOR = timedelta(minutes=10)
+_MOST_LEARNT = 1_000
 _ASK_AGAIN = timedelta(seconds=30)  # an unknown vault makes us look again, but a flood of them does not
 
 
@@ -40,6 +42,7 @@ class VaultInventory:
         self._clock = clock
         self._allowed = tuple(pattern.lower() for pattern in allowed_hosts)
         self._ids: dict[str, str] = {}
+        self._learnt: dict[str, str] = {}  # vaults that Resource Graph need not show yet
         self._confirmed: dict[str, VaultSite] = {}
         self._read_at: datetime | None = None
         self._reading = asyncio.Lock()
@@ -94,14 +97,46 @@ class VaultInventory:
         """Return a vault as Azure Resource Manager shows it now; None: it was not found there."""
         if not (vault_id := await self.id_of(host)):
             return None
+        found = await self._read(vault_id)
+        return found if found is not None and found.host == host else None
+
+    async def at(self, vault_id: str) -> Vault | None:
+        """Return the vault that a rule has made, if it is there, and know it from now on: Resource Graph shows it
+        minutes later. The rule says which id it has; that the host belongs to it, Azure Resource Manager says.
+        """
+        found = await self._read(vault_id)
+        host = f"{parse_arm_id(vault_id).name}{self._connection.cloud.vault_suffix}".lower()
+        if found is None or found.host != host:
+            return None
+        self._learnt.pop(host, None)
+        self._learnt[host] = self._ids[host] = vault_id.lower()
+        while len(self._learnt) > _MOST_LEARNT:
+            del self._learnt[next(iter(self._learnt))]
+        return found
+
+    async def held(self, vault_id: str, location: str) -> NameHeld:
+        """Return who holds the name that a vault would have: one that was deleted here, or anybody anywhere."""
+        arm = parse_arm_id(vault_id)
+        vaults = self.client(arm.subscription).vaults
+        try:
+            with translated(vault_id):
+                deleted = await vaults.get_deleted(arm.name, location)
+                return NameHeld(deleted=str(deleted.properties.vault_id) if deleted.properties else vault_id)
+        except NotThere:
+            pass
+        with translated(vault_id):
+            asked: Any = {"name": arm.name, "type": "Microsoft.KeyVault/vaults"}
+            answer = await vaults.check_name_availability(asked)
+        return NameHeld() if answer.name_available else NameHeld(taken=str(answer.message or answer.reason or arm.name))
+
+    async def _read(self, vault_id: str) -> Vault | None:
         arm = parse_arm_id(vault_id)
         try:
             with translated(vault_id):
                 body: Any = await self.client(arm.subscription).vaults.get(arm.group, arm.name, cls=_as_sent)
-                found = vault_of(body)
+                return vault_of(body)
         except NotThere:
             return None
-        return found if found.host == host else None
 
     def _is_allowed(self, host: str) -> bool:
         return any(fnmatchcase(host, pattern) for pattern in self._allowed)
@@ -115,6 +150,7 @@ class VaultInventory:
             rows = await self._graph.every(_QUERY)
             self._ids = {_host(row.get("vaultUri")): str(row["id"]).lower().rstrip("/") for row in rows}
             self._ids.pop("", None)
+            self._ids = self._learnt | self._ids
             self._confirmed.clear()
             self._read_at = now
 

@@ -30,6 +30,13 @@ def tenant_in(body: Json) -> str:
     return text(lookup(body, "identity", "tenantId")).lower()
 
 
+def other_identities(body: Json, identity: str) -> str:
+    """Return the identities of a resource besides this one, in words; "" when there is none."""
+    others = [id_ for id_ in _assigned(body) if fold(id_) != fold(identity)]
+    has_system = _SYSTEM.lower() in text(lookup(body, "identity", "type")).lower()
+    return ", ".join([*others, *(["a system-assigned one"] if has_system and identity else [])])
+
+
 def with_identity(body: Json, identity: str) -> Json:
     """Return the `identity` to send so that the resource has one more. A write replaces what was there, so everything
     is named again; what Azure fills in is left to it.

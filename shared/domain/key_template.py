@@ -6,6 +6,7 @@ import re
 from fnmatch import fnmatchcase
 
 from shared.domain.keys import BadKeyUrl, KeyId, parse_key_url
+from shared.domain.new_vault import fits
 from shared.domain.policy import Site
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.vault import plain_location
@@ -26,6 +27,13 @@ def problem_of(template: str) -> str:
     except BadKeyUrl:
         return "must be a key identifier such as https://VAULT.vault.azure.net/keys/NAME"
     return "must name no version: resources begin with the newest" if found.version else ""
+
+
+def vault_problem_of(template: str) -> str:
+    """Return why no vault could be called as a template says, whatever is filled in; "" when one could."""
+    name = template.partition("://")[2].partition(".")[0]
+    fixed = _PLACE.sub("x", name)
+    return "" if fits(fixed) or (_PLACE.search(name) and fits(f"{fixed}xx")) else f"no vault can be called {name!r}"
 
 
 def key_of(template: str, site: Site) -> KeyId | Blocked:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from shared.domain.courtesy import Courtesy
+from shared.domain.new_vault import NewVault
 from shared.domain.service import May
 from shared.domain.vault_rules import VaultExpected
 
@@ -99,6 +100,7 @@ class Rule(Courtesy, frozen=True, forbid_unknown_fields=True, rename="camel"):
     may: frozenset[May] = frozenset()
     key: str = ""
     create_key: NewKey | None = None
+    create_vault: NewVault | None = None
     origin: Origin = Origin.VAULT
     identity: str = SYSTEM
     same_region: Region = Region.REPORT

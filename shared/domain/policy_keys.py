@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from shared.domain.key_template import problem_of
+from shared.domain.key_template import problem_of, vault_problem_of
+from shared.domain.new_vault import NewVault
 from shared.domain.policy import SYSTEM, Mode, NewKey, Origin, Rule
 from shared.domain.resource import BadAddress, parse_arm_id
 from shared.domain.service import May
 
+_GROUP = re.compile(r"[\w.()-]{1,90}")  # [learn azure-resource-manager/management/resource-name-rules]
+_SUBSCRIPTION = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _IDENTITY = "microsoft.managedidentity/userassignedidentities"
 _BEFORE_EXPIRY = 7  # days between a rotation and the end of the version before it, at least
 
@@ -25,6 +29,8 @@ def key_problems(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "identity", "must be system, or the id of a user-assigned identity"
     if rule.create_key is not None:
         yield from _problems_of_new(rule, rule.create_key)
+    if rule.create_vault is not None:
+        yield from _problems_of_vault(rule, rule.create_vault)
 
 
 def _problems_of_new(rule: Rule, like: NewKey) -> Iterator[tuple[str, str]]:
@@ -37,6 +43,19 @@ def _problems_of_new(rule: Rule, like: NewKey) -> Iterator[tuple[str, str]]:
     ends, rotates = like.expires_after_days, like.rotate_after_days
     if ends is not None and rotates is not None and rotates + _BEFORE_EXPIRY > ends:
         yield "createKey", f"rotateAfterDays must be {_BEFORE_EXPIRY} days before expiresAfterDays at least"
+
+
+def _problems_of_vault(rule: Rule, new: NewVault) -> Iterator[tuple[str, str]]:
+    if not rule.key:
+        yield "createVault", "says something of a vault, and key names none"
+    elif problem := vault_problem_of(rule.key):
+        yield "key", problem
+    if May.CREATE_VAULT not in rule.may:
+        yield "createVault", "needs may: [create-vault]"
+    if not _GROUP.fullmatch(new.resource_group) or new.resource_group.endswith("."):
+        yield "createVault", "resourceGroup must be the name of a resource group"
+    if new.subscription and not _SUBSCRIPTION.fullmatch(new.subscription):
+        yield "createVault", "subscription must be the id of a subscription"
 
 
 def _is_identity(text: str) -> bool:

@@ -38,6 +38,11 @@ class Reason(Enum):
     KEY_TYPE_UNEXPECTED = "key_type_unexpected"
     KEY_NEVER_EXPIRES = "key_never_expires"
     KEY_NOT_ROTATED = "key_not_rotated"
+    VAULT_WITHOUT_POLICIES = "vault_without_policies"
+    VAULT_DELETED = "vault_deleted"
+    VAULT_NAME = "vault_name"
+    KEY_DELETED = "key_deleted"
+    PROVIDER_NOT_REGISTERED = "provider_not_registered"
     # Hard rules
     OWN_RESOURCE = "own_resource"
     MANAGED_BY_AZURE = "managed_by_azure"
@@ -79,6 +84,8 @@ class Reason(Enum):
     KEY_ACCESS_DENIED = "key_access_denied"
     PRINCIPAL_NOT_FOUND = "principal_not_found"
     IDENTITY_NOT_FOUND = "identity_not_found"
+    IDENTITY_NOT_TAKEN = "identity_not_taken"
+    FIRST_PARTY_UNKNOWN = "first_party_unknown"
     GRANT_EXISTS = "grant_exists"
     NO_RIGHTS = "no_rights"
     SCOPE_LOCKED = "scope_locked"
@@ -214,6 +221,34 @@ REMEDIES = {
     Reason.PRINCIPAL_NOT_FOUND: "The resource's identity is not known everywhere yet; the work goes on by itself.",
     Reason.IDENTITY_NOT_FOUND: (
         "The identity that the rule names is not there, or the app may not read it. Make it, or correct the rule."
+    ),
+    Reason.IDENTITY_NOT_TAKEN: (
+        "This type of resource cannot reach its key by the identity that the rule names; the detail says why. Name "
+        "another one in a rule for this type, or give the resource the identity by hand."
+    ),
+    Reason.FIRST_PARTY_UNKNOWN: (
+        "An application of Azure's own reaches the key here, and its object id differs from tenant to tenant. Look it "
+        "up (az ad sp show --id APPLICATION --query id) and name it in CMK_FIRST_PARTY."
+    ),
+    Reason.VAULT_WITHOUT_POLICIES: (
+        "The service takes keys only of vaults with access policies, and in this one roles decide. Name another vault "
+        "in a rule for this type."
+    ),
+    Reason.VAULT_DELETED: (
+        "The vault was deleted and can be recovered until its retention is over; no other can have its name. Recover "
+        "it, or say `may: [recover]` in the rule."
+    ),
+    Reason.VAULT_NAME: (
+        "No vault can have this name: it is none of 3 to 24 letters, digits and hyphens, or somebody anywhere in Azure "
+        "has it. Change the rule's `key`."
+    ),
+    Reason.KEY_DELETED: (
+        "The key was deleted and can be recovered until its retention is over; no other can have its name. Recover it, "
+        "or say `may: [recover]` in the rule."
+    ),
+    Reason.PROVIDER_NOT_REGISTERED: (
+        "A subscription does not know a resource provider that this takes. Register it: az provider register "
+        "--namespace NAMESPACE --subscription SUBSCRIPTION. The app does not do that by itself."
     ),
     Reason.GRANT_EXISTS: "The identity holds this role already.",
     Reason.OWN_RESOURCE: "This belongs to the app itself, which never changes what it stands on. Change it by hand.",

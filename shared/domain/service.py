@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
+from shared.domain.acting import Acting
 from shared.domain.keys import KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Audience, Edit, Json, KeyUse, Request
@@ -55,6 +56,8 @@ class May(Enum):
     GRANT = "grant"  # letting a resource's identity use that key
     HARDEN = "harden"  # turning on soft delete and purge protection of its vault
     REVOKE = "revoke"  # taking away, on a caller's confirmed wish, what lets a resource's identity use its keys
+    CREATE_VAULT = "create-vault"  # making the vault that the rule names
+    RECOVER = "recover"  # taking back a deleted vault or key that holds the name
 
 
 class Proven(Enum):
@@ -103,6 +106,7 @@ class Traits(Struct, frozen=True):
     needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
     access: Access = WRAPPING  # what a resource's identity needs of the vault
+    acts: Acting = Acting()  # as whom its resources reach their key
     applications: tuple[Application, ...] = ()  # of Azure's own, those that need the same, as the notes say
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
@@ -144,6 +148,11 @@ def nothing_withheld(_body: Json) -> str:
     return ""
 
 
+def nothing_depends(_body: Json) -> tuple[str, ...]:
+    """Say that a body names no resources that would be brought under keys along with it."""
+    return ()
+
+
 def nothing_unfinished(_body: Json) -> str:
     """Say that nothing that an earlier change left to people stands in the way of the next."""
     return ""
@@ -167,9 +176,10 @@ class Service(Struct, frozen=True):
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
     know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
     tells the kind where what matters is not what Azure calls so. `slots` holds the traits of each slot where they
-    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent;
-    `through` returns the ids of the resources whose keys it uses besides, or instead of, those that it names.
-    `unfinished` tells what people have left to do for the change before, and without which the next is not made.
+    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
+    `dependents` returns the ids of resources that come into being with this one and have keys of their own, whatever
+    their type; `through` those whose keys it uses besides, or instead of, the ones that it names. `unfinished` tells
+    what people have left to do for the change before, and without which the next is not made.
     """
 
     type: str
@@ -188,6 +198,7 @@ class Service(Struct, frozen=True):
     unfinished: Callable[[Json], str] = nothing_unfinished
     through: Callable[[Json], tuple[str, ...]] = by_itself
     audience: Audience = Audience.ARM  # where it is read
+    dependents: Callable[[Json], tuple[str, ...]] = nothing_depends
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 
     def traits_of(self, body: Json, slot: str = "") -> Traits:

@@ -71,8 +71,9 @@ class Vault(Struct, frozen=True):
     rbac: bool
     recoverable: bool  # deleted keys come back: soft delete
     protected: bool  # and nobody can purge them before their time: purge protection
-    closed: bool  # even to trusted services
-    premium: bool  # it makes keys in hardware
+    shut: str = ""  # what keeps callers from outside away: "defaultAction Deny", "publicNetworkAccess Disabled"
+    closed: bool = False  # even to trusted services
+    premium: bool = False  # it makes keys in hardware
     policies: tuple[Policy, ...] = ()
 
     @property
@@ -87,8 +88,9 @@ def vault_of(body: Json) -> Vault:
     """
     properties = lookup(body, "properties")
     rules = lookup(properties, "networkAcls")
-    shut = text(lookup(rules, "defaultAction")).lower() == "deny"
-    shut = shut or text(lookup(properties, "publicNetworkAccess")).lower() == "disabled"
+    shut = "defaultAction Deny" if text(lookup(rules, "defaultAction")).lower() == "deny" else ""
+    if text(lookup(properties, "publicNetworkAccess")).lower() == "disabled":
+        shut = "publicNetworkAccess Disabled"
     policies = lookup(properties, "accessPolicies")
     return Vault(
         id=text(lookup(body, "id")).rstrip("/"),
@@ -98,7 +100,8 @@ def vault_of(body: Json) -> Vault:
         rbac=lookup(properties, "enableRbacAuthorization") is True,
         recoverable=lookup(properties, "enableSoftDelete") is not False,
         protected=lookup(properties, "enablePurgeProtection") is True,
-        closed=shut and text(lookup(rules, "bypass")).lower() == "none",
+        shut=shut,
+        closed=bool(shut) and text(lookup(rules, "bypass")).lower() == "none",
         premium=text(lookup(properties, "sku", "name")).lower() == "premium",
         policies=tuple(_policy(one) for one in policies) if isinstance(policies, list) else (),
     )

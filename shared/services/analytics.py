@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request
@@ -65,6 +66,7 @@ def _clusters(
             proven=Proven.DOCUMENTED,
             sources=sources,
             can={**dict.fromkeys(Verb, Can.YES), **can},
+            acts=Acting(named=bool(identity), trusted=None),
             same_region=True,
             notes=(*notes, "How soon a follower takes a new version up is not documented: the app gives it a day."),
         ),

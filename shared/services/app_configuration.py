@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
@@ -58,6 +59,7 @@ SERVICES = (
                 "azure-docs azure-app-configuration/concept-customer-managed-keys (RSA, Standard, cached for an hour)",
             ),
             can={**dict.fromkeys(Verb, Can.YES), Verb.REVERT: Can.UNVERIFIED},
+            acts=Acting(trusted=None),
             notes=(
                 "Standard stores only. Which RSA sizes are taken is not documented.",
                 "That a null takes the key away is not documented; the app sends it only where a rule says unproven.",

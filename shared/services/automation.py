@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
@@ -65,6 +66,7 @@ SERVICES = (
             ),
             can={**dict.fromkeys(Verb, Can.YES), Verb.FOLLOW: Reason.NEVER_FOLLOWS},
             access=_ACCESS,
+            acts=Acting(trusted=None),
             notes=(
                 "Where access policies decide, the account's identity needs recover besides.",
                 "Key sizes, and how long an old version is used, are not documented: keep it a day.",

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref
 from shared.domain.reasons import Reason
@@ -88,6 +89,11 @@ def _write_scope(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     return (put(body, API_VERSION, replaced(whole, "properties", properties)),)
 
 
+def _by_default(_account: Json) -> str:
+    """Say that a scope that names no client id acts as its account's system-assigned identity."""
+    return ""
+
+
 ANY_KIND = Traits(
     follow=Follow.WITHOUT_VERSION,
     reports_effective=False,
@@ -131,6 +137,7 @@ _OPENAI = replace(
     picks_up_within=None,
     sources=(*_SOURCES, "azure-ai-docs openai/encrypt-data-at-rest (2025-04)"),
     can={**ANY_KIND.can, Verb.FOLLOW: Reason.NEVER_FOLLOWS},
+    acts=Acting(user=False, by_roles=False),
     notes=("RSA 2048, in a vault with access policies, reached by the system-assigned identity only.",),
 )
 _FOUNDRY = replace(
@@ -191,6 +198,7 @@ SCOPES = Service(
         ),
         can={**ANY_KIND.can, Verb.SWITCH_KEY: Can.UNVERIFIED, Verb.REVERT: Can.UNVERIFIED, Verb.ENABLE: Can.UNVERIFIED},
         needs=frozenset({May.PUT}),
+        acts=Acting(above=_by_default),
         notes=("Which kinds have scopes, and what their keys may be, is not documented: taken for their account's.",),
     ),
     read=_read_scope,

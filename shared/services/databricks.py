@@ -11,6 +11,7 @@ from datetime import timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
@@ -111,6 +112,7 @@ _TRAITS = Traits(
         Verb.REVERT: Reason.CANNOT,
     },
     needs=frozenset({May.PUT}),
+    acts=Acting(application=DATABRICKS.id),
     irreversible=frozenset({Verb.ENABLE}),  # whether it is: unverified
     applications=(DATABRICKS,),
     notes=(

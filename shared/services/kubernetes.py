@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
@@ -146,6 +147,8 @@ _LEGACY = Traits(
         Verb.REVERT: Can.YES,
     },
     needs=frozenset({May.PUT}),
+    # A PATCH takes tags only, so it adds no identity; no firewall lets the plugin through [use-kms-etcd-encryption].
+    acts=Acting(system=False, named=False, assigned=False, trusted=False),
     access=Access(CRYPTO_USER, ("encrypt", "decrypt")),
     notes=(
         (

@@ -47,6 +47,12 @@ def _hub_of(body: Json) -> tuple[str, ...]:
     return (found,) if found else ()
 
 
+def _dependents(body: Json) -> tuple[str, ...]:
+    """Return what the workspace stands on: keys do not pass down, each of these has one of its own."""
+    names = ("storageAccount", "containerRegistry", "keyVault", "applicationInsights")
+    return tuple(found for name in names if (found := text(lookup(body, "properties", name))))
+
+
 def _kind(body: Json) -> str:
     return _SERVICE_SIDE if lookup(body, "properties", "enableServiceSideCMKEncryption") is True else by_kind(body)
 
@@ -128,6 +134,7 @@ WORKSPACES = Service(
     traits=_TRAITS,
     read=_read,
     write=_write,
+    dependents=_dependents,
     main_slot=SLOT,
     kinds=MappingProxyType(
         {"hub": _HUB, "project": _PROJECT, "featurestore": _UNSETTLED, _SERVICE_SIDE: _ON_SERVICE_SIDE}

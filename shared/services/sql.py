@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import KeyRef, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
@@ -32,6 +33,11 @@ _SOURCES = (
     "learn azure-sql/database/transparent-data-encryption-byok-key-rotation (old keys stay for backups and logs)",
     "terraform-provider-azurerm issue 25906 (partners need the key first: SameKeyMaterialNotFoundOnRemoteServer)",
 )
+
+
+def _protector_of(server: Json) -> tuple[str, ...]:
+    """Return the server's encryption protector: there is always one, and only one."""
+    return (f"{text(lookup(server, 'id'))}/encryptionProtector/current",)
 
 
 def _read_nothing(_body: Json) -> tuple[KeyUse, ...]:
@@ -87,6 +93,11 @@ def _server_key(uri: str) -> str:
     return f"{host.partition('.')[0]}_{name}_{version}" if scheme else ""
 
 
+def _identity_of(server: Json) -> str:
+    """Return the user-assigned identity by which a server reaches its keys."""
+    return text(lookup(server, "properties", "primaryUserAssignedIdentityId"))
+
+
 def _traits(server: str) -> Traits:
     return Traits(
         follow=Follow.BY_FLAG,
@@ -108,6 +119,7 @@ def _traits(server: str) -> Traits:
         sources=_SOURCES,
         can=dict.fromkeys(Verb, Can.YES),
         needs=frozenset({May.PUT}),
+        acts=Acting(above=_identity_of),
         notes=(
             (
                 "Backups and log files keep the key that they were written with: old versions must stay usable as long "
@@ -152,6 +164,7 @@ def _server(type_: str) -> tuple[Service, Service]:
         ),
         read=_read_nothing,
         write=nothing_to_send,
+        dependents=_protector_of,
         children=(ChildList(protector.type, "encryptionProtector", LISTS),),
     )
     return server, protector

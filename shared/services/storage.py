@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref, parse_key_url
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
@@ -18,6 +19,8 @@ _READ_ONLY = ("currentVersionedKeyIdentifier", "lastKeyRotationTimestamp", "curr
 # [azure-docs includes/azure-storage-limits-azure-resource-manager.md]. ARM adds 25 reads a second, two for each write.
 _WRITES = Rate(burst=9, per_second=9)
 _LISTS = Rate(burst=90, per_second=0.3)
+
+_ITSELF = Acting()
 
 _SOURCES = (
     "SDK azure-mgmt-storage 25.3.0 (names, verbs, api-version)",
@@ -100,7 +103,12 @@ def _write_scope(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     return (patch(body, API_VERSION, {"properties": {"source": source, "keyVaultProperties": key}}),)
 
 
-def _traits(proven: Proven, *actions: str) -> Traits:
+def _identity_of(account: Json) -> str:
+    """Return the user-assigned identity by which an account reaches its keys; its scopes have none of their own."""
+    return text(lookup(account, "properties", "encryption", "identity", "userAssignedIdentity"))
+
+
+def _traits(proven: Proven, *actions: str, acts: Acting = _ITSELF) -> Traits:
     return Traits(
         follow=Follow.WITHOUT_VERSION,
         reports_effective=True,
@@ -112,6 +120,7 @@ def _traits(proven: Proven, *actions: str) -> Traits:
         proven=proven,
         sources=_SOURCES,
         can=dict.fromkeys(Verb, Can.YES),
+        acts=acts,
     )
 
 
@@ -122,6 +131,7 @@ ENCRYPTION_SCOPES = Service(
         Proven.RECORDED,
         "Microsoft.Storage/storageAccounts/encryptionScopes/read",
         "Microsoft.Storage/storageAccounts/encryptionScopes/write",
+        acts=Acting(above=_identity_of),
     ),
     read=_read_scope,
     write=_write_scope,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.domain.order import Order
+from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Expanded, Gone, Outcome, Paced, Report, Stopped, Waiting
 from shared.domain.resource import Address, Json
@@ -20,6 +21,7 @@ from shared.usecases.fan_out import put_all
 from shared.usecases.observe import Seen, read_uses
 from shared.usecases.pacing import SHORT, bucket_of
 from shared.usecases.recent import Child
+from shared.usecases.unencrypted import wanted_for
 from shared.usecases.waiting import step_for, waited_for
 
 HANDLED_AT_ONCE = 8  # children looked at in this invocation; more than that fan out
@@ -104,12 +106,25 @@ def _child(service: Service, body: Json) -> Child:
 async def _handle(
     context: Context, item: CheckChildren, scope: Scope, listed: list[tuple[Child, Json]], listed_at: datetime
 ) -> Outcome:
-    concerned = [(child, body) for child, body in listed if child.uses is None or scope.concerns(child.uses)]
+    sweeping = item.key is None and not item.host
+    concerned = [
+        (child, body)
+        for child, body in listed
+        if child.uses is None or scope.concerns(child.uses) or (sweeping and await _begins(context, item, child, body))
+    ]
     later = concerned[HANDLED_AT_ONCE:]
     await put_all(context, [_item(item, child.address) for child, _ in later])
     for child, body in concerned[:HANDLED_AT_ONCE]:
         await check_resource(context, replace(_item(item, child.address), asked_at=listed_at), Seen(body, listed_at))
     return Expanded(len(listed), len(later), more=False)
+
+
+async def _begins(context: Context, item: CheckChildren, child: Child, body: Json) -> bool:
+    """Return whether a child on the platform's key shall begin to use one of yours."""
+    service = context.service(item.child_type)
+    if service is None:
+        return False
+    return await wanted_for(context, service, child.address, body, child.uses) is Mode.FIX
 
 
 def _item(item: CheckChildren, address: Address) -> CheckResource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -25,6 +26,7 @@ class Context(Struct, frozen=True):
     recent: Recent
     pacer: Pacer
     vault_suffix: str  # ".vault.azure.net"
+    first_party: Mapping[str, str] = MappingProxyType({})  # object ids of Azure's own applications, by application id
 
     def service(self, type_: str) -> Service | None:
         """Return the service of an ARM type in any case, or None."""

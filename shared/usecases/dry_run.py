@@ -80,7 +80,7 @@ async def _concerned(
             lists += len(service.children)
             if lists > MOST:
                 yield None
-            async for child in _children(context, scope, service, address):
+            async for child in _children(context, scope, service, address, unencrypted=unencrypted):
                 yield child
         if page.cursor is None:
             return
@@ -95,15 +95,18 @@ async def _wants_key(context: Context, service: Service, address: Address, row: 
     return await wanted_for(context, service, address, row, uses) is Mode.FIX
 
 
-async def _children(context: Context, scope: Scope, service: Service, parent: Address) -> AsyncIterator[Address]:
+async def _children(
+    context: Context, scope: Scope, service: Service, parent: Address, *, unencrypted: bool
+) -> AsyncIterator[Address]:
     for what in service.children:
         child = context.service(what.type)
         if child is None:
             continue
         try:
             async for body in context.ports.resources.children(parent, what, child):
-                if _concerns(scope, child, body):
-                    yield Address(child.type, str(body["id"]))
+                address = Address(child.type, str(body["id"]))
+                if _concerns(scope, child, body) or (unencrypted and await _wants_key(context, child, address, body)):
+                    yield address
         except NotThere:
             continue  # gone since the index saw it
 

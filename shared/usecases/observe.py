@@ -17,7 +17,7 @@ from shared.domain.service import Service
 from shared.domain.wish import Wish
 from shared.errors import NotThere, Refusal
 from shared.usecases.context import FRESH, Context
-from shared.usecases.placing import site_itself
+from shared.usecases.founding import acquainted
 from shared.usecases.survey import survey
 
 
@@ -52,6 +52,7 @@ async def gather(
     Raises Refusal when the body names a key in an unknown form, TryLater when a vault does not answer now.
     """
     uses = read_uses(service, seen.body)
+    await acquainted(context, address, seen.body, wanted.rule)
     context.recent.note_uses(address, uses)
     now = context.ports.clock.now()
     keys: dict[KeyId, KeyHistory | Blocked] = {}
@@ -68,12 +69,24 @@ async def _on_its_ground(context: Context, facts: Facts, keys_as_of: datetime) -
     """Add what a first key would stand on, if the rule wants one."""
     if facts.rule is None or not wants_ground(facts):
         return facts
-    ground = await survey(context, facts.body, facts.rule, site_itself(facts.address, facts.body))
+    ground = await survey(context, facts, facts.rule)
     if isinstance(ground, Blocked):
         return replace(facts, ground=ground)
-    accepts = facts.service.traits_of(facts.body).accepts
-    history = await _history(context, accepts, ground.key, (), keys_as_of, facts.now)
+    history: KeyHistory | Blocked = Blocked(Reason.KEY_NOT_FOUND, detail=ground.key.url)
+    if ground.founding is None:  # a vault that is not there holds no key
+        accepts = facts.service.traits_of(facts.body).accepts
+        history = await _history(context, accepts, ground.key, (), keys_as_of, facts.now)
+        if isinstance(history, Blocked) and history.reason is Reason.KEY_NOT_FOUND:
+            ground = replace(ground, deleted=await _is_deleted(context, ground.key))
     return replace(facts, ground=ground, keys={**facts.keys, ground.key: history})
+
+
+async def _is_deleted(context: Context, key: KeyId) -> bool:
+    """Return whether a deleted key holds the name; where the vault does not say, making one shows it."""
+    try:
+        return await context.ports.keys.is_deleted(key)
+    except Refusal:
+        return False
 
 
 def read_uses(service: Service, body: Json) -> tuple[KeyUse, ...]:

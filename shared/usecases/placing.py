@@ -17,9 +17,9 @@ async def rule_for(context: Context, address: Address, body: Json) -> Rule | Non
     return decide(policy.rules, await _site(context, policy, address, body))
 
 
-def site_itself(address: Address, body: Json) -> Site:
-    """Return what a top-level resource says of itself."""
-    return _site_of(address, body, ())
+def site_of(address: Address, top: Json) -> Site:
+    """Return what a resource and the one at its top say of it."""
+    return _site_of(address, top, ())
 
 
 async def site_with_groups(context: Context, policy: Policy, address: Address, body: Json) -> Site:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from shared.domain.plan import Facts
-from shared.domain.preparation import AssignIdentity, Preparation, place_of
+from shared.domain.preparation import AssignIdentity, Preparation, place_of, right_for
 from shared.domain.reasons import Reason
 from shared.domain.report import Done
+from shared.domain.resource import parse_arm_id
 from shared.domain.work import Going
 from shared.errors import NotThere, Refusal, TryLater
 from shared.usecases.carry_out import Progressed, refusals_told
@@ -23,6 +24,8 @@ async def prepare(context: Context, facts: Facts, step: Preparation, progress: P
                 reply = await perform(context, facts, step)
         else:
             reply = await perform(context, facts, step)
+    except Refusal as error:
+        raise _told(error, step, facts) from error
     except TryLater as error:
         if error.reason is Reason.SERVICE_UNAVAILABLE:  # its answer may have got lost
             progress.did += (Done(context.ports.clock.now(), step, place, accepted=False),)
@@ -37,3 +40,14 @@ async def prepare(context: Context, facts: Facts, step: Preparation, progress: P
     if reply is not None and reply.operation and not await wait_shortly(context, reply):
         progress.going = Going(reply.operation, 1)
     return progress.going is not None
+
+
+_RIGHTS = {Reason.NO_RIGHTS, Reason.VAULT_FORBIDDEN}
+
+
+def _told(error: Refusal, step: Preparation, facts: Facts) -> Refusal:
+    """Return the refusal, with the action that the app's own identity lacks for the step, where that is the trouble."""
+    if error.reason not in _RIGHTS:
+        return error
+    type_ = parse_arm_id(place_of(step, facts.address.url)).type if isinstance(step, AssignIdentity) else ""
+    return Refusal(error.reason, f"{right_for(step, type_)} on {place_of(step, facts.address.url)}: {error.detail}")

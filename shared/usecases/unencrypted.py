@@ -15,13 +15,15 @@ async def wanted_for(
 ) -> Mode:
     """Return what the rule for a resource says of its beginning to use a key; ignore where nothing could be done.
 
-    What belongs to the app or to other resources is left out: its plan would say no more than that. So is what lies
-    below another resource, whose identity it would use, and what uses another one's key. What can only do that is
-    reported where a rule says fix: a look at each disk would tell nothing that the index does not. Raises AppError.
+    What belongs to the app or to other resources is left out: its plan would say no more than that. So is what uses
+    another one's key. What lies below another resource counts only where a rule says fix: its rule may cost a read of
+    that one. What can only use another one's key is reported where a rule says fix: a look at each disk would tell
+    nothing that the index does not. Raises AppError.
     """
-    if uses is None or not lacks_key(service, uses) or address.parent or through_another(service, row):
+    if uses is None or not lacks_key(service, uses) or through_another(service, row):
         return Mode.IGNORE
-    if all(rule.encryption is Mode.IGNORE for rule in (await context.ports.policies.current()).rules):
+    said = {rule.encryption for rule in (await context.ports.policies.current()).rules}
+    if said == {Mode.IGNORE} or (address.parent and Mode.FIX not in said):
         return Mode.IGNORE
     rule = await rule_for(context, address, row)
     if rule is None or rule.encryption is Mode.IGNORE:

@@ -11,6 +11,7 @@ import pytest
 from tests.support.azure import MID, OLD, SUB, group, vault, version
 from tests.support.enforcing import ALL, CREATE, bare_vault, nothing_yet, plain, policy
 from tests.support.grid_events import SUBSCRIPTION_ID
+from tests.support.moving import resource
 from tests.support.whole_app import CLOUD, GRID, WholeApp, arm_url, with_app
 
 WRITTEN = "Microsoft.Resources.ResourceWriteSuccess"
@@ -56,6 +57,44 @@ def test_one_event_about_a_new_resource_starts_it_and_it_ends_verified(tmp_path:
 
     described = nothing_yet(plain("stold"), bare_vault(), eventSubscriptions=told_of(type_, schema=schema))
     with_app(described, story, environ=policy(tmp_path, ALL, CREATE, "where: {names: [stnew]}"))
+
+
+def test_one_event_about_a_new_resource_makes_its_vault_too_and_ends_verified(tmp_path: Path) -> None:
+    one = plain("stnew")
+    lines = ("may: [create-vault, create-key, grant]", "createVault: {resourceGroup: rg-data}", CREATE)
+
+    async def story(app: WholeApp) -> None:
+        app.other_hand("PUT", arm_url(one["id"]), NEW)
+        dry = await app.post("enforce", {"resource": one["id"], "dryRun": True})
+        await app.run_until_quiet()
+        first = ended(app)[0]
+        assert first["outcome"]["certainty"] == "reported"
+        steps = [step["step"]["type"] for step in first["did"]]
+        assert steps == ["CreateVault", *STEPS[1:]]
+        assert [step["type"] for step in dry.body["steps"]] == [*steps, "SetKeys"]
+        made = app.world.resources.get(f"{group()}/providers/Microsoft.KeyVault/vaults/kv-westeurope")
+        assert made is not None
+        assert app.queued() == 0
+
+    described = nothing_yet(plain("stold"), vault(), eventSubscriptions=told_of(WRITTEN), graphLag=300)
+    key = "'https://kv-{location}.vault.azure.net/keys/cmk'"
+    with_app(described, story, environ=policy(tmp_path, *lines, "where: {names: [stnew]}", key=key))
+
+
+def test_one_event_about_a_hub_brings_what_it_stands_on_under_keys(tmp_path: Path) -> None:
+    below = plain("stbelow")
+    hub = resource("Microsoft.MachineLearningServices/workspaces", "hub", {})
+    made = {"location": "westeurope", "kind": "Hub", "properties": {"storageAccount": below["id"]}}
+
+    async def story(app: WholeApp) -> None:
+        app.other_hand("PUT", arm_url(hub["id"]), made)
+        await app.run_until_quiet()
+        assert uses_key(app, below)
+        (told, *_) = ended(app, "/hub")
+        assert [one["reason"] for one in told["outcome"]["blocked"]] == ["chosen_at_creation"]
+
+    described = nothing_yet(below, vault(), keys=KEYS, eventSubscriptions=told_of(WRITTEN))
+    with_app(described, story, environ=policy(tmp_path, ALL))
 
 
 def test_a_sweep_brings_in_what_no_event_told_of_in_every_subscription(tmp_path: Path) -> None:

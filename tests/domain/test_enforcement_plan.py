@@ -16,7 +16,7 @@ from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material, parse_ke
 from shared.domain.plan import Action, Facts, Ground, Own, SetKeys, Step, plan
 from shared.domain.policy import Mode, NewKey, Origin, Region, Rule, Site, Version
 from shared.domain.policy_text import BadPolicy, read_policy
-from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault
+from shared.domain.preparation import AssignIdentity, CreateKey, CreateVault, GrantAccess, HardenVault, RecoverKey
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Address, Change, Json, KeyUse
 from shared.domain.service import Can, May, Service, Verb
@@ -38,7 +38,7 @@ HOME = Vault(
 )
 RULE = Rule("all", encryption=Mode.FIX, key=KEY.url, create_key=NewKey(), may=frozenset(May))
 USER = Grant(VAULT, tuple(f"microsoft.keyvault/vaults/keys/{one}" for one in ("read", "wrap/action", "unwrap/action")))
-ORDER = [HardenVault, CreateKey, AssignIdentity, GrantAccess, SetKeys]
+ORDER = [CreateVault, HardenVault, RecoverKey, CreateKey, AssignIdentity, GrantAccess, SetKeys]
 
 
 def facts(ground: Ground | Blocked, rule: Rule = RULE, **more: Any) -> Facts:
@@ -50,7 +50,7 @@ def facts(ground: Ground | Blocked, rule: Rule = RULE, **more: Any) -> Facts:
 
 
 def ready(vault: Vault = HOME) -> Ground:
-    return Ground(KEY, vault, "", WHO, attached=True, grants=(USER,))
+    return Ground(KEY, vault, "", WHO, attached=True, grants=(USER,), location="westeurope")
 
 
 def reason_of(steps: tuple[Step, ...]) -> Reason:
@@ -102,7 +102,12 @@ def situations(draw: st.DrawFn) -> Facts:
     there: list[KeyHistory | Blocked] = [HISTORY, Blocked(Reason.KEY_NOT_FOUND)]
     keys = {KEY: Blocked(Reason.VAULT_FORBIDDEN) if seldom(draw) else draw(st.sampled_from(there))}
     grants = (USER,) if principal and draw(flags) else ()
-    ground = Ground(KEY, home, wanted, principal, attached, "t" if principal else "", grants)
+    founding = CreateVault(VAULT, "westeurope", "t", "premium") if seldom(draw) else None
+    if founding is not None:
+        home, keys, grants = HOME, {KEY: Blocked(Reason.KEY_NOT_FOUND)}, ()
+    deleted = founding is None and draw(flags)
+    tenant = "t" if principal else ""
+    ground = Ground(KEY, home, wanted, principal, attached, tenant, grants, "westeurope", founding, deleted)
     own = Own(frozenset({GROUP.lower()})) if seldom(draw) else Own()
     return facts(ground, rule, body=body, keys=keys, own=own)
 
@@ -127,12 +132,18 @@ def test_no_plan_goes_beyond_its_rule_names_another_key_or_loses_an_identity(sit
             assert May.CREATE_KEY in rule.may
             assert rule.origin is Origin.VAULT
             assert (step.vault, step.key) == (VAULT, KEY)
+        elif isinstance(step, CreateVault):
+            assert step is ground.founding
+        elif isinstance(step, RecoverKey):
+            assert May.RECOVER in rule.may
+            assert ground.deleted
         elif isinstance(step, GrantAccess):
             assert May.GRANT in rule.may
             assert (step.vault, step.principal) == (VAULT, ground.principal)
         elif isinstance(step, AssignIdentity):
             keeps_all(situation.body, step.identity)
         else:
+            assert isinstance(step, SetKeys)
             (change,) = step.changes
             assert isinstance(change, Change)
             assert (change.slot, change.to.key, change.identity) == ("encryption", KEY, ground.identity)
@@ -163,7 +174,9 @@ def taken(situation: Facts, step: Action) -> Facts:
     assert isinstance(ground, Ground)
     if isinstance(step, HardenVault):
         return replace(situation, ground=replace(ground, vault=replace(ground.vault, recoverable=True, protected=True)))
-    if isinstance(step, CreateKey):
+    if isinstance(step, CreateVault):
+        return replace(situation, ground=replace(ground, founding=None))
+    if isinstance(step, CreateKey | RecoverKey):
         return replace(situation, keys={KEY: HISTORY})
     if isinstance(step, AssignIdentity):
         return replace(situation, ground=replace(ground, principal=WHO, attached=True, tenant=ground.vault.tenant))
@@ -171,6 +184,7 @@ def taken(situation: Facts, step: Action) -> Facts:
         held = Policy(WHO, frozenset({"get", "wrapkey", "unwrapkey"}))
         home = replace(ground.vault, policies=(*ground.vault.policies, held))
         return replace(situation, ground=replace(ground, vault=home, grants=(USER,)))
+    assert isinstance(step, SetKeys)
     (change,) = step.changes
     assert isinstance(change, Change)
     assert change.to.version == HISTORY.latest
@@ -303,6 +317,14 @@ def test_no_tag_leads_to_another_host_or_path(value: str) -> None:
         "{key: 'https://kv.vault.azure.net/keys/k', may: [create-key], origin: imported, createKey: {}}",
         "{key: 'https://kv.vault.azure.net/keys/k', may: [create-key], createKey: {expiresAfterDays: 20}}",
         f"{{key: '{KEY.url}', may: [create-key], createKey: {{rotateAfterDays: 90, expiresAfterDays: 90}}}}",
+        "{key: 'https://kv.vault.azure.net/keys/k', createVault: {resourceGroup: rg}}",
+        "{key: 'https://kv.vault.azure.net/keys/k', may: [create-vault], createVault: {resourceGroup: a/b}}",
+        "{key: 'https://kv.vault.azure.net/keys/k', may: [create-vault], createVault: {resourceGroup: rg, sku: fine}}",
+        "{key: 'https://k_v.vault.azure.net/keys/k', may: [create-vault], createVault: {resourceGroup: rg}}",
+        "{key: 'https://v.vault.azure.net/keys/k', may: [create-vault], createVault: {resourceGroup: rg}}",
+        f"{{key: 'https://{'v' * 25}.vault.azure.net/keys/k', may: [create-vault], createVault: {{resourceGroup: a}}}}",
+        f"{{key: '{KEY.url}', may: [create-vault], createVault: {{resourceGroup: rg, subscription: mine}}}}",
+        "{may: [create-vault], createVault: {resourceGroup: rg}}",
         "{origin: imported}",
         "{sameRegion: perhaps}",
     ],

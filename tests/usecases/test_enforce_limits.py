@@ -29,7 +29,6 @@ from tests.support.azure import (
     account,
     on_azure,
     principal_of,
-    scope,
     vault,
     version,
 )
@@ -352,17 +351,6 @@ def test_the_apps_own_vault_is_never_written(tmp_path: Path) -> None:
 
     environ = {**policy(tmp_path, ALL, CREATE), "CMK_OWN_RESOURCE_GROUP": vault()["id"].partition("/providers/")[0]}
     on_azure(nothing_yet(one, bare_vault()), story, environ=environ)
-
-
-def test_an_encryption_scope_is_only_told_of(tmp_path: Path) -> None:
-    one = account("st1")
-    deep = scope("st1", "deep", key="")
-
-    async def story(azure: Azure) -> None:
-        assert refusal(await enforced(azure, deep)) is Reason.NOT_ENCRYPTED
-        assert changes(azure) == []
-
-    on_azure(nothing_yet(one, deep, keys=KEYS), story, environ=policy(tmp_path, ALL))
 
 
 def test_a_key_whose_material_is_imported_is_never_rotated_in_the_vault(tmp_path: Path) -> None:

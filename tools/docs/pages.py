@@ -100,6 +100,7 @@ def _facts(service: Service) -> list[str]:
         "says which version is in effect": _yes(yes=traits.reports_effective),
         "key types": _keys(traits.accepts),
         "operations that the key version must allow": ", ".join(sorted(traits.accepts.operations)),
+        "it reaches a first key as": _acting(traits),
         "the resource's identity needs": _access(traits),
         "Azure's own application needs the same": "; ".join(f"{one.name} (`{one.id}`)" for one in traits.applications)
         or "no",
@@ -143,6 +144,7 @@ def _differs(own: Traits, traits: Traits) -> list[str]:
         f"Follows {own.follow.value}.": own.follow is not traits.follow,
         f"Facts are {own.proven.value}.": own.proven is not traits.proven,
         f"Needs {_access(own)}.": own.access != traits.access,
+        f"Reaches a first key as {_acting(own)}.": own.acts != traits.acts,
     }
     found = " ".join(text for text, differs in told.items() if differs)
     return [found, ""] if found else []
@@ -166,6 +168,24 @@ def _sources(service: Service) -> list[str]:
 def _access(traits: Traits) -> str:
     role, permissions = traits.access.role, ", ".join(traits.access.permissions)
     return f"{ROLES[role]} (`{role}`), or by an access policy {permissions}"
+
+
+def _acting(traits: Traits) -> str:
+    acts = traits.acts
+    if acts.application:
+        return f"Azure's own application `{acts.application}`"
+    if acts.above is not None:
+        return "the resource above it does"
+    kinds = {"its system-assigned identity": acts.system, "a user-assigned one": acts.user}
+    told = " or ".join(kind for kind, taken in kinds.items() if taken)
+    limits = {
+        "which must be the only one it has": not acts.named,
+        "which it must have already": not acts.assigned,
+        "in vaults with access policies only": not acts.by_roles,
+        "never through a vault's firewall": acts.trusted is False,
+        "whether through a vault's firewall is not documented": acts.trusted is None,
+    }
+    return ", ".join([told, *(text for text, holds in limits.items() if holds)])
 
 
 def _found_by(service: Service) -> str:

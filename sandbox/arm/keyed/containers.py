@@ -10,12 +10,22 @@ from typing import Final
 
 from sandbox.arm.keyed.rules import HOUR, Keyed, Place, application, at, attached, named, refuse
 from sandbox.arm.operations import Style
+from sandbox.vault.access import find_vault, firewall
 from sandbox.wire import Json
 from sandbox.world import World
 
 INSTANCES: Final = "6bb8e274-af5d-4df2-98a3-4fd78b4cafd9"  # Azure Container Instance Service
 _KMS = "properties.securityProfile.azureKeyVaultKms"
-_OWNED = ("powerState", "maxAgentPools", "fqdn", "azurePortalFQDN", "currentKubernetesVersion", "resourceUID")
+# A service principal is kept where a PUT leaves it out, and changed by an action of its own [azure-cli acs/custom.py].
+_OWNED = (
+    "servicePrincipalProfile",
+    "powerState",
+    "maxAgentPools",
+    "fqdn",
+    "azurePortalFQDN",
+    "currentKubernetesVersion",
+    "resourceUID",
+)
 _NEW_KMS = (1, 33)  # the first Kubernetes version that has it
 
 
@@ -24,7 +34,7 @@ def _whole(_world: World, _old: Json | None, new: Json) -> None:
         raise refuse(CLUSTERS, "Required parameter agentPoolProfiles is missing (null).")
 
 
-def _kms(_world: World, old: Json | None, new: Json) -> None:
+def _kms(world: World, old: Json | None, new: Json) -> None:
     """Refuse what neither of the two KMS modes has: a versioned key is legacy, a versionless one new KMS."""
     before, after = ([use.pointer for use in CLUSTERS.uses(one or {})] for one in (old, new))
     kms = at(new, _KMS) or {}
@@ -32,6 +42,10 @@ def _kms(_world: World, old: Json | None, new: Json) -> None:
         raise refuse(CLUSTERS, "keyVaultResourceId must be given with private network access, and only then.")
     if after and not at(new, "identity.userAssignedIdentities"):
         raise refuse(CLUSTERS, "Key Vault KMS needs a user-assigned identity.")
+    public = str(kms.get("keyVaultNetworkAccess")).lower() != "private"
+    vault = find_vault(world, after[0].host) if after and public else None
+    if vault is not None and firewall(vault):
+        raise refuse(CLUSTERS, "The key vault's firewall keeps the KMS plugin out.")
     if after and not after[0].version and _kubernetes(new) < _NEW_KMS:
         raise refuse(CLUSTERS, "A key without a version needs Kubernetes 1.33 or later.")
     if before and not before[0].version and (not after or after[0].version):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, client, named, system
+from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, attached, client, named, system
 from sandbox.arm.operations import Style
 from sandbox.keyring import Key, KeyVersion
 from sandbox.wire import Json
@@ -68,7 +68,8 @@ KUSTO: Final = Keyed(
     style=Style.ASYNC,
     follows=DAY,
 )
-LOGS: Final = Keyed(places=(Place(_CLUSTER, who=(system,)),), same=("region",), style=Style.ASYNC, follows=DAY)
+# A cluster has one identity or the other, never both [azure-docs azure-monitor/logs/customer-managed-keys].
+LOGS: Final = Keyed(places=(Place(_CLUSTER, who=(attached, system)),), same=("region",), style=Style.ASYNC, follows=DAY)
 
 FACTORIES: Final = Keyed(
     places=(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from shared.domain.plan.courtesy import edits_in, wants_rollout
 from shared.domain.plan.deciding import plan, through_another, wanted
 from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
-from shared.domain.plan.facts import Action, Facts, Ground, Own, SetKeys, Step
+from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
 from shared.domain.plan.rotation import certainty
 
 __all__ = [
+    "Above",
     "Action",
     "Facts",
     "Ground",

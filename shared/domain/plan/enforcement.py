@@ -10,16 +10,14 @@ from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyRef, NeedMaterial, latest_usable, newest_usable
 from shared.domain.plan.facts import Action, Facts, Ground, SetKeys, Step
+from shared.domain.plan.groundwork import absent_key, access, assigned, hardened, remarks, unfit
 from shared.domain.plan.hard_rules import forbidden, forbidden_vault, unsettled
 from shared.domain.plan.rotation import MaterialMissing
-from shared.domain.policy import Mode, Origin, Region, Rule, Version
-from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault
+from shared.domain.policy import Mode, Rule, Version
+from shared.domain.preparation import AssignIdentity, CreateKey, RecoverKey, RecoverVault
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.resource import Change, Json, KeyUse
-from shared.domain.service import Can, Follow, May, Service, Traits, Verb
-from shared.domain.vault import MOST_POLICIES, Vault, lacks, plain_location
-
-_HARDENING = frozenset({May.HARDEN, May.IRREVERSIBLE})
+from shared.domain.service import Can, Follow, Service, Traits, Verb
 
 
 def lacks_key(service: Service, uses: tuple[KeyUse, ...]) -> bool:
@@ -81,7 +79,7 @@ def _beyond(rule: Rule, facts: Facts) -> Blocked | None:
     if missing := sorted(one.value for one in needed - rule.may):
         detail = f"may: [{', '.join(missing)}]; it should begin to use a key"
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, slot, detail)
-    if facts.address.parent:
+    if facts.address.parent and traits.acts.above is None:
         return Blocked(Reason.NOT_ENCRYPTED, slot, "its parent's identity would reach the key; POST use-key sets one")
     return None
 
@@ -92,13 +90,17 @@ def _from_the_ground(facts: Facts, rule: Rule) -> tuple[Step, ...]:
         raise MaterialMissing("what the key stands on")
     if isinstance(ground, Blocked):
         return (Blocked(ground.reason, slot, ground.detail),)
+    if isinstance(ground.founding, RecoverVault):
+        # What a deleted vault is like shows only when it is back.
+        return (forbidden_vault(facts, ground.vault) or ground.founding,)
     steps: list[Action] = []
     for found in (
-        _fit(facts, rule, ground.vault),
-        _hardened(rule, ground.vault),
+        unfit(facts, rule, ground),
+        ground.founding,
+        hardened(rule, ground.vault),
         _key(facts, rule, ground),
-        None if ground.attached else AssignIdentity(ground.identity),
-        _access(facts, rule, ground),
+        assigned(facts, ground),
+        access(facts, rule, ground),
         _change(facts, rule, ground),
     ):
         if isinstance(found, Blocked | Wait):
@@ -111,75 +113,12 @@ def _from_the_ground(facts: Facts, rule: Rule) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _fit(facts: Facts, rule: Rule, vault: Vault) -> Blocked | None:
-    """Return why this resource cannot use keys of this vault, whatever is done."""
-    ground = facts.ground
-    tenant = ground.tenant if isinstance(ground, Ground) else ""
-    if tenant and vault.tenant and tenant != vault.tenant:
-        return Blocked(Reason.CROSS_TENANT, detail=f"the vault is in tenant {vault.tenant}")
-    if where := _apart(facts, vault):
-        if facts.service.traits_of(facts.body).same_region:
-            return Blocked(Reason.SAME_REGION_ONLY, detail=where)
-        if rule.same_region is Region.REQUIRE:
-            return Blocked(Reason.OTHER_REGION, detail=where)
-    return Blocked(Reason.VAULT_CLOSED, detail=vault.id) if vault.closed else None
-
-
-def _apart(facts: Facts, vault: Vault) -> str:
-    """Return where the vault and the resource are if that is not the same region."""
-    place = plain_location(str(facts.body.get("location") or ""))
-    return "" if place == vault.location else f"the vault is in {vault.location}, the resource in {place}"
-
-
-def _hardened(rule: Rule, vault: Vault) -> HardenVault | Blocked | None:
-    if vault.recoverable and vault.protected:
-        return None
-    if rule.may >= _HARDENING:
-        return HardenVault(vault.id)
-    return Blocked(Reason.VAULT_NOT_PROTECTED, detail=f"the rule would have to say {_may(rule, *_HARDENING)}")
-
-
-def _key(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | Wait | Blocked | None:
+def _key(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | RecoverKey | Wait | Blocked | None:
     history = facts.keys[ground.key]
     if not isinstance(history, Blocked):
         target = _newest(history, facts, rule)
         return None if isinstance(target, KeyRef) else target
-    if history.reason is not Reason.KEY_NOT_FOUND:
-        return history
-    return _made(facts, rule, ground)
-
-
-def _made(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | Blocked:
-    """Return how the key is made that is not there, or why it is not."""
-    like = rule.create_key
-    if rule.origin is Origin.IMPORTED:
-        return Blocked(Reason.KEY_NOT_FOUND, detail=f"{ground.key.url} is to be imported")
-    if like is None or May.CREATE_KEY not in rule.may:
-        needed = "createKey" if like is None else _may(rule, May.CREATE_KEY)
-        return Blocked(Reason.KEY_NOT_FOUND, detail=f"{ground.key.url}; the rule would have to say {needed}")
-    if (like.type, like.size) not in facts.service.traits_of(facts.body).accepts.types:
-        return Blocked(Reason.KEY_TYPE_NOT_ACCEPTED, detail=f"createKey: {like.type} {like.size}")
-    if like.type.endswith("-HSM") and not ground.vault.premium:
-        return Blocked(Reason.KEY_TYPE_NOT_ACCEPTED, detail="a standard vault holds no keys in hardware")
-    if like.not_before is not None and like.not_before > facts.now:
-        return Blocked(Reason.NO_USABLE_VERSION, detail=f"createKey: valid from {like.not_before.isoformat()}")
-    return CreateKey(ground.vault.id, ground.key, like)
-
-
-def _access(facts: Facts, rule: Rule, ground: Ground) -> GrantAccess | Blocked | None:
-    vault, access = ground.vault, facts.service.traits_of(facts.body).access
-    missing = lacks(vault, ground.key.name, ground.principal, ground.grants, access)
-    if ground.principal and not missing:
-        return None
-    who = f"principal {ground.principal}" if ground.principal else "the identity it gets"
-    if May.GRANT not in rule.may:
-        detail = f"{_may(rule, May.GRANT)}; {who} lacks {', '.join(missing or access.permissions)} on {vault.id}"
-        return Blocked(Reason.NOT_ALLOWED_BY_RULE, detail=detail)
-    known = any(one.principal == ground.principal and not one.application for one in vault.policies)
-    if not vault.rbac and not known and len(vault.policies) >= MOST_POLICIES:
-        return Blocked(Reason.QUOTA, detail=f"{vault.id} has {len(vault.policies)} access policies")
-    role, permissions = (access.role, ()) if vault.rbac else ("", access.permissions)
-    return GrantAccess(vault.id, ground.principal, vault.tenant, role, permissions)
+    return history if history.reason is not Reason.KEY_NOT_FOUND else absent_key(facts, rule, ground)
 
 
 def _change(facts: Facts, rule: Rule, ground: Ground) -> SetKeys | Wait | Blocked:
@@ -190,7 +129,7 @@ def _change(facts: Facts, rule: Rule, ground: Ground) -> SetKeys | Wait | Blocke
         return target
     follow = _follows(facts.service.traits_of(facts.body), rule)
     change = Change(facts.service.main_slot, target, follow, ground.identity)
-    return SetKeys((change,), _apart(facts, ground.vault))
+    return SetKeys((change,), remarks(facts, ground))
 
 
 def _newest(history: KeyHistory, facts: Facts, rule: Rule) -> KeyRef | Wait | Blocked:
@@ -217,7 +156,3 @@ def _follows(traits: Traits, rule: Rule) -> bool:
 
 def _can_follow(traits: Traits) -> bool:
     return traits.follow is not Follow.NEVER and not isinstance(traits.ability(Verb.FOLLOW), Reason)
-
-
-def _may(rule: Rule, *needed: May) -> str:
-    return f"may: [{', '.join(sorted(one.value for one in frozenset(needed) - rule.may))}]"

@@ -10,7 +10,7 @@ from msgspec import Struct
 from shared.domain.keys import KeyHistory, KeyId
 from shared.domain.order import Order
 from shared.domain.policy import NO_TAGS, Rule
-from shared.domain.preparation import Preparation
+from shared.domain.preparation import CreateVault, Preparation, RecoverVault
 from shared.domain.reasons import Blocked, Wait, Waited
 from shared.domain.resource import Address, Edit, Json, KeyUse
 from shared.domain.service import Service
@@ -27,21 +27,39 @@ class Own(Struct, frozen=True):
     storage_accounts: frozenset[str] = frozenset()  # names
 
 
+class Above(Struct, frozen=True):
+    """The resource above a child, as it was read: the child reaches its key by that one's identity.
+
+    `bar`: why it gets no identity for that, "" when it may get one.
+    """
+
+    address: Address
+    body: Json
+    api_version: str
+    bar: str = ""
+
+
 class Ground(Struct, frozen=True):
     """What a first key would stand on: which one it is, its vault, and who would reach it.
 
     `identity`: as Change has it. `principal`: the object id it acts under, "" while the resource lacks a
     system-assigned one. `attached`: the resource has that identity. `grants`: the roles that the principal holds at,
-    above and below the vault.
+    above and below the vault. `founding`: what brings the vault about, None when it is there. `deleted`: the key was
+    deleted and can come back.
     """
 
     key: KeyId
     vault: Vault
-    identity: str
+    identity: str | None
     principal: str
     attached: bool
     tenant: str = ""  # of the identity, "" if it does not say
     grants: tuple[Grant, ...] = ()
+    location: str = ""  # of the resource, or of the one above it
+    founding: CreateVault | RecoverVault | None = None
+    deleted: bool = False
+    above: Above | None = None
+    remark: str = ""  # what people should know of all this
 
 
 class Facts(Struct, frozen=True):

@@ -1,0 +1,86 @@
+"""Resource providers of a subscription: which there are, and whether each is registered there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandbox.arm.keyed.table import TABLE
+from sandbox.arm.paging import page
+from sandbox.arm.request import Request
+from sandbox.arm.store import require_place
+from sandbox.arm.target import Target, subscription_of
+from sandbox.wire import Answer, Json, Refused
+from sandbox.world import World
+
+# Providers that clients ask about, their types, and the newest api-version of the SDKs [services.md, versions table].
+_KNOWN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "Microsoft.Authorization": ("2022-04-01", ("locks", "roleAssignments", "roleDefinitions")),
+    "Microsoft.KeyVault": ("2026-05-15", ("vaults", "vaults/keys", "deletedVaults")),
+    "Microsoft.ManagedIdentity": ("2024-11-30", ("userAssignedIdentities",)),
+    "Microsoft.ResourceGraph": ("2022-10-01", ("resources",)),
+    "Microsoft.Resources": ("2025-04-01", ("resourceGroups", "subscriptions", "tenants", "resources")),
+    "Microsoft.Storage": ("2026-09-01", ("storageAccounts", "storageAccounts/encryptionScopes")),
+}
+# The others that the sandbox knows types of, as their rules write them: in lower case.
+_PROVIDERS: Final = {name.lower(): (name, *told) for name, told in _KNOWN.items()} | {
+    name: (name, "2025-01-01", tuple(type_.partition("/")[2] for type_ in TABLE if type_.startswith(f"{name}/")))
+    for name in sorted({type_.partition("/")[0] for type_ in TABLE} | {"microsoft.eventgrid", "microsoft.search"})
+}
+_MISSING: Final = "MissingSubscriptionRegistration"
+
+
+def list_(world: World, request: Request) -> Answer:
+    """GET of the providers that the sandbox speaks of."""
+    require_place(world, request.target)
+    return page(request.call, [_shown(world, request, name) for name in _PROVIDERS])
+
+
+def get(world: World, request: Request) -> Answer:
+    """GET of a provider."""
+    require_place(world, request.target)
+    return Answer.of(_shown(world, request, _named(request)))
+
+
+def register(world: World, request: Request) -> Answer:
+    """POST of a registration: it holds from then on."""
+    require_place(world, request.target)
+    name = _named(request)
+    _missing(world, request.target.subscription).discard(name)
+    return Answer.of(_shown(world, request, name))
+
+
+def require(world: World, method: str, target: Target) -> None:
+    """Raise Refused 409 when a write asks for a provider that the estate says is not registered."""
+    missing = _missing(world, subscription_of(target.id)) if method in {"PUT", "PATCH"} else set()
+    if target.namespace.lower() in missing:
+        message = f"The subscription is not registered to use namespace '{target.namespace}'."
+        raise Refused(409, _MISSING, message)
+
+
+def _missing(world: World, subscription: str) -> set[str]:
+    """Return the namespaces that are not registered: at first those that the estate lists as `unregistered`."""
+    told: dict[str, set[str]] = world.memory.setdefault("arm", {}).setdefault("unregistered", {})
+    if subscription not in told:
+        listed = world.subscriptions.get(subscription, {}).get("unregistered") or ()
+        told[subscription] = {str(one).lower() for one in listed}
+    return told[subscription]
+
+
+def _named(request: Request) -> str:
+    name = next((one for one in _PROVIDERS if one in request.target.id.lower().split("/")), None)
+    if name is None:
+        raise Refused(404, "InvalidResourceNamespace", f"The resource namespace '{request.target.name}' is invalid.")
+    return name
+
+
+def _shown(world: World, request: Request, known: str) -> Json:
+    name, version, types = _PROVIDERS[known]
+    subscription = request.target.subscription
+    missing = known in _missing(world, subscription)
+    return {
+        "id": f"{f'/subscriptions/{subscription}' if subscription else ''}/providers/{name}",
+        "namespace": name,
+        "registrationPolicy": "RegistrationRequired",
+        "registrationState": "NotRegistered" if missing else "Registered",
+        "resourceTypes": [{"resourceType": one, "locations": [], "apiVersions": [version]} for one in types],
+    }

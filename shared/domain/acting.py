@@ -1,0 +1,26 @@
+"""As whom the resources of a service reach their key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from shared.domain.resource import Json
+
+
+class Acting(Struct, frozen=True):
+    """Which identity reaches the key, as far as a rule can choose one.
+
+    `above`: a child acts as the resource above it does; this reads from that one's body which user-assigned identity
+    that is, "" for the system-assigned one. `application`: the id of an application of Azure's own that acts instead.
+    """
+
+    system: bool = True  # the identity that Azure assigns
+    user: bool = True  # a user-assigned one
+    named: bool = True  # the request says which one; else it is the only one that the resource has
+    assigned: bool = True  # a PATCH gives the resource one more
+    by_roles: bool = True  # also in vaults where roles decide
+    trusted: bool | None = True  # vaults whose firewall lets trusted services through let it through; None: unverified
+    above: Callable[[Json], str] | None = None
+    application: str = ""

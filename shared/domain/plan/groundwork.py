@@ -1,0 +1,122 @@
+"""What a first key stands on, piece by piece: the vault, the key, the identity, its access. Each is there, or takes a
+step, or is in the way.
+"""
+
+from __future__ import annotations
+
+from shared.domain.keys import WRAP_AND_UNWRAP
+from shared.domain.plan.facts import Facts, Ground
+from shared.domain.policy import Origin, Region, Rule
+from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault, RecoverKey
+from shared.domain.reasons import Blocked, Reason
+from shared.domain.service import May
+from shared.domain.vault import MOST_POLICIES, Vault, lacks
+
+_HARDENING = frozenset({May.HARDEN, May.IRREVERSIBLE})
+
+
+def unfit(facts: Facts, rule: Rule, ground: Ground) -> Blocked | None:
+    """Return why this resource cannot use keys of this vault, or not by this identity, whatever is done."""
+    vault, traits = ground.vault, facts.service.traits_of(facts.body)
+    if ground.tenant and vault.tenant and ground.tenant != vault.tenant:
+        return Blocked(Reason.CROSS_TENANT, detail=f"the vault is in tenant {vault.tenant}")
+    if where := apart(ground):
+        if traits.same_region:
+            return Blocked(Reason.SAME_REGION_ONLY, detail=where)
+        if rule.same_region is Region.REQUIRE:
+            return Blocked(Reason.OTHER_REGION, detail=where)
+    if vault.rbac and not traits.acts.by_roles:
+        return Blocked(Reason.VAULT_WITHOUT_POLICIES, detail=vault.id)
+    if vault.closed or (vault.shut and traits.acts.trusted is False):
+        why = "and bypass None" if vault.closed else "which this service never gets through"
+        return Blocked(Reason.VAULT_CLOSED, detail=f"{vault.id}: {vault.shut}, {why}")
+    return None
+
+
+def remarks(facts: Facts, ground: Ground) -> str:
+    """Return what people should know of a first key on this ground all the same."""
+    vault, trusted = ground.vault, facts.service.traits_of(facts.body).acts.trusted
+    shut = f"{vault.id}: {vault.shut}, and no source says that this service gets through" if vault.shut else ""
+    return "; ".join(filter(None, (apart(ground), shut if trusted is None else "", ground.remark)))
+
+
+def apart(ground: Ground) -> str:
+    """Return where the vault and the resource are if that is not the same region."""
+    vault, here = ground.vault.location, ground.location
+    return "" if here == vault else f"the vault is in {vault}, the resource in {here}"
+
+
+def hardened(rule: Rule, vault: Vault) -> HardenVault | Blocked | None:
+    """Return what protects the vault, if it is not."""
+    if vault.recoverable and vault.protected:
+        return None
+    if rule.may >= _HARDENING:
+        return HardenVault(vault.id)
+    return Blocked(Reason.VAULT_NOT_PROTECTED, detail=f"the rule would have to say {_may(rule, *_HARDENING)}")
+
+
+def absent_key(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | RecoverKey | Blocked:
+    """Return how the key comes about that is not there, or why it does not."""
+    if ground.deleted:
+        if May.RECOVER in rule.may:
+            return RecoverKey(ground.vault.id, ground.key)
+        return Blocked(
+            Reason.KEY_DELETED, detail=f"{ground.key.url}; the rule would have to say {_may(rule, May.RECOVER)}"
+        )
+    return _made(facts, rule, ground)
+
+
+def _made(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | Blocked:
+    like = rule.create_key
+    if rule.origin is Origin.IMPORTED:
+        return Blocked(Reason.KEY_NOT_FOUND, detail=f"{ground.key.url} is to be imported")
+    if like is None or May.CREATE_KEY not in rule.may:
+        needed = "createKey" if like is None else _may(rule, May.CREATE_KEY)
+        return Blocked(Reason.KEY_NOT_FOUND, detail=f"{ground.key.url}; the rule would have to say {needed}")
+    if (like.type, like.size) not in facts.service.traits_of(facts.body).accepts.types:
+        return Blocked(Reason.KEY_TYPE_NOT_ACCEPTED, detail=f"createKey: {like.type} {like.size}")
+    if like.type.endswith("-HSM") and not ground.vault.premium:
+        return Blocked(Reason.KEY_TYPE_NOT_ACCEPTED, detail="a standard vault holds no keys in hardware")
+    if like.not_before is not None and like.not_before > facts.now:
+        return Blocked(Reason.NO_USABLE_VERSION, detail=f"createKey: valid from {like.not_before.isoformat()}")
+    accepts = facts.service.traits_of(facts.body).accepts
+    return CreateKey(ground.vault.id, ground.key, like, tuple(sorted(WRAP_AND_UNWRAP | accepts.operations)))
+
+
+def assigned(facts: Facts, ground: Ground) -> AssignIdentity | Blocked | None:
+    """Return how the resource gets the identity, if it has not, or why it does not."""
+    if ground.attached:
+        return None
+    if not facts.service.traits_of(facts.body).acts.assigned:
+        who = ground.identity or "a system-assigned identity"
+        return Blocked(
+            Reason.IDENTITY_NOT_TAKEN, detail=f"the service takes {who} by no small change: assign it by hand"
+        )
+    if ground.above is None:
+        return AssignIdentity(ground.identity or "")
+    if ground.above.bar:
+        return Blocked(
+            Reason.OUTSIDE_POLICY, detail=f"{ground.above.address.url} needs an identity: {ground.above.bar}"
+        )
+    return AssignIdentity("", ground.above.address.url)
+
+
+def access(facts: Facts, rule: Rule, ground: Ground) -> GrantAccess | Blocked | None:
+    """Return how the identity gets to use the key, if it may not, or why it does not."""
+    vault, needed = ground.vault, facts.service.traits_of(facts.body).access
+    missing = lacks(vault, ground.key.name, ground.principal, ground.grants, needed)
+    if ground.principal and not missing:
+        return None
+    who = f"principal {ground.principal}" if ground.principal else "the identity it gets"
+    if May.GRANT not in rule.may:
+        detail = f"{_may(rule, May.GRANT)}; {who} lacks {', '.join(missing or needed.permissions)} on {vault.id}"
+        return Blocked(Reason.NOT_ALLOWED_BY_RULE, detail=detail)
+    known = any(one.principal == ground.principal and not one.application for one in vault.policies)
+    if not vault.rbac and not known and len(vault.policies) >= MOST_POLICIES:
+        return Blocked(Reason.QUOTA, detail=f"{vault.id} has {len(vault.policies)} access policies")
+    role, permissions = (needed.role, ()) if vault.rbac else ("", needed.permissions)
+    return GrantAccess(vault.id, ground.principal, vault.tenant, role, permissions)
+
+
+def _may(rule: Rule, *needed: May) -> str:
+    return f"may: [{', '.join(sorted(one.value for one in frozenset(needed) - rule.may))}]"

@@ -1,0 +1,33 @@
+"""What comes into being with a resource and has a key of its own: looked at along with it, each by its own rule."""
+
+from __future__ import annotations
+
+from shared.domain.policy import Mode
+from shared.domain.resource import Address, BadAddress, Json, address_of
+from shared.domain.service import Service
+from shared.domain.work import CheckResource, Source
+from shared.usecases.context import Context
+from shared.usecases.fan_out import put_all
+
+_SWEPT = {Source.TIMER}  # a sweep comes to each of them anyway
+
+
+async def look_at_dependents(context: Context, service: Service, body: Json, item: CheckResource) -> None:
+    """Put an item for each resource of a known type that this one names. What Azure manages is left out."""
+    if item.waited is not None or item.going is not None or item.wish is not None or item.cause.source in _SWEPT:
+        return
+    found = [known for id_ in service.dependents(body) if (known := _known(context, id_)) is not None]
+    if not found or all(rule.encryption is not Mode.FIX for rule in (await context.ports.policies.current()).rules):
+        return
+    managed = await context.ports.finder.managed_groups()
+    now = context.ports.clock.now()
+    ours = [address for address in found if address.group_id not in managed]
+    await put_all(context, [CheckResource(address, item.cause, now, now) for address in ours])
+
+
+def _known(context: Context, id_: str) -> Address | None:
+    try:
+        found = address_of(id_)
+    except BadAddress:
+        return None
+    return found if context.service(found.type) is not None else None
