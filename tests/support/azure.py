@@ -116,10 +116,7 @@ def audit_events(of: str = "kv-main", *logs: dict[str, Any]) -> dict[str, Any]:
         "id": f"{vault(of)['id']}/providers/Microsoft.Insights/diagnosticSettings/kept",
         "name": "kept",
         "type": "Microsoft.Insights/diagnosticSettings",
-        "properties": {
-            "workspaceId": f"{group()}/providers/Microsoft.OperationalInsights/workspaces/log",
-            "logs": kept,
-        },
+        "properties": {"workspaceId": to, "logs": kept},
     }
 
 
