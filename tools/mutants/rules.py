@@ -18,6 +18,7 @@ ARM = "tests/adapters/test_arm.py"
 EFFECTS = "tests/usecases/test_policy_effects.py"
 CLOSED = "tests/usecases/test_closed_vaults.py"
 POLICY_FILE = "tests/adapters/test_policy_file.py"
+REVOKE = "tests/usecases/test_revoke.py"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ _ROTATION = "shared/domain/plan/rotation.py"
 _ENFORCEMENT = "shared/domain/plan/enforcement.py"
 _HARD = "shared/domain/plan/hard_rules.py"
 _DECIDING = "shared/domain/plan/deciding.py"
+_REVOCATION = "shared/domain/revocation.py"
 
 RULES = (
     Rule("nothing goes back to an older version", _ROTATION, "if target_age <= configured_age:", "if False:", PLAN),
@@ -338,5 +340,47 @@ RULES = (
         "slice_of(address) == item.slice:",
         "False:",
         "tests/usecases/test_sweep.py",
+    ),
+    Rule(
+        "no grant above a vault is taken away",
+        _REVOCATION,
+        "if scope != whole and not scope.startswith(",
+        "if False and not scope.startswith(",
+        "tests/domain/test_revocation.py",
+    ),
+    Rule(
+        "a group's grant is left to the group",
+        _REVOCATION,
+        "if grant.principal != hold.principal.lower():",
+        "if False:",
+        "tests/domain/test_revocation.py",
+    ),
+    Rule(
+        "who would lose a key with it must be counted when it is done, too",
+        "shared/usecases/revoke.py",
+        "if len(progress.also) > item.also_affects:",
+        "if False:",
+        REVOKE,
+    ),
+    Rule(
+        "a grant is taken away only where the rule says so",
+        "shared/usecases/holding.py",
+        "if May.REVOKE not in rule.may:",
+        "if False:",
+        REVOKE,
+    ),
+    Rule(
+        "the app's own access is never taken away",
+        "shared/usecases/holding.py",
+        "if hold.principal in mine:",
+        "if False:",
+        REVOKE,
+    ),
+    Rule(
+        "nothing is taken away while writing is off",
+        "shared/usecases/revoke.py",
+        "return None if await context.ports.switch.is_on() else",
+        "return None if True else",
+        REVOKE,
     ),
 )
