@@ -66,7 +66,8 @@ def _show(policy: Policy, console: Console) -> None:
 def _title(policy: Policy) -> str:
     expected = len(policy.expect.subscriptions) + len(policy.expect.management_groups)
     told = f"; {expected} subscriptions or management groups expected" if expected else ""
-    return f"writes {'on' if policy.writes else 'off'}{told}"
+    audited = "".join(f"; vaults: {rule.name}" for rule in policy.vaults)
+    return escape(f"writes {'on' if policy.writes else 'off'}{told}{audited}")
 
 
 def _meant(rule: Rule) -> str:

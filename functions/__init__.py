@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functions.audit import blueprint as audit
 from functions.converge import blueprint as converge
 from functions.enforce import blueprint as enforce
 from functions.evidence import blueprint as evidence
@@ -11,6 +12,7 @@ from functions.poison import blueprint as poison
 from functions.replay import blueprint as replay
 from functions.resource_events import blueprint as resource_events
 from functions.revert import blueprint as revert
+from functions.revoke import blueprint as revoke
 from functions.rotate import blueprint as rotate
 from functions.sweep import blueprint as sweep
 from functions.use_key import blueprint as use_key
@@ -23,6 +25,8 @@ BLUEPRINTS = (
     rotate,
     use_key,
     revert,
+    revoke,
+    audit,
     replay,
     evidence,
     key_events,

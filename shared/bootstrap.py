@@ -44,6 +44,7 @@ from shared.adapters.switch import KillSwitch
 from shared.adapters.turns import OwnTurns
 from shared.adapters.turns_blob import BlobTurns
 from shared.adapters.vault_changes import VaultChanges
+from shared.adapters.vault_reading import VaultReading
 from shared.adapters.vaults import VaultInventory
 from shared.adapters.work_queue import QueueSite, StorageWorkQueue
 from shared.domain.plain import one_line
@@ -111,6 +112,7 @@ def build(
         finder=graph,
         vaults=vaults,
         keys=VaultKeys(connection, clock, KeysThroughArm(vaults, clock)),
+        vault_facts=VaultReading(arm),
         vault_changes=VaultChanges(vaults, clock),
         subscriptions=ArmSubscriptions(arm, clock),
         grants=RoleGrants(arm, clock),

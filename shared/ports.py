@@ -17,12 +17,16 @@ from shared.domain.policy import Policy
 from shared.domain.preparation import CreateKey, CreateVault, GrantAccess, HardenVault, RecoverVault
 from shared.domain.report import Report
 from shared.domain.resource import Address, Json, Request
+from shared.domain.revocation import TakePermissions, TakeRole
 from shared.domain.service import ChildList, Service
 from shared.domain.vault import Grant, Vault
 from shared.domain.work import WorkItem
 
 # The correlation id of the work going on: adapters put it on every request, the log on every line.
 correlation: ContextVar[str] = ContextVar("correlation", default="")
+
+# The change reference of that work, "" if it has none: Azure's own log can be asked by what is made of it.
+change_reference: ContextVar[str] = ContextVar("change_reference", default="")
 
 
 class Clock(Protocol):
@@ -94,6 +98,10 @@ class Finder(Protocol):
         """Try the index by one small read. Raises Refusal, TryLater."""
         ...
 
+    async def with_identity(self, identity: str) -> tuple[Json, ...]:
+        """Return the resources of any type that have this user-assigned identity, as `page` does. Raises AppError."""
+        ...
+
     async def managed_groups(self) -> frozenset[str]:
         """Return the folded ids of resource groups that other resources own. Minutes old at most."""
         ...
@@ -133,6 +141,10 @@ class Vaults(Protocol):
         """Return any vault that is ours to talk to, the same each time, or None."""
         ...
 
+    async def found(self) -> tuple[VaultSite, ...]:
+        """Return all vaults that the inventory knows; not each was confirmed."""
+        ...
+
     async def id_of(self, host: str) -> str:
         """Return the ARM id of the vault of that host, "" when the inventory does not know it."""
         ...
@@ -143,6 +155,33 @@ class Vaults(Protocol):
 
     async def held(self, vault_id: str, location: str) -> NameHeld:
         """Return who holds the name that a vault would have. Raises AppError."""
+        ...
+
+
+class KeyPage(Struct, frozen=True):
+    """Keys of a vault as a list shows them, and where to go on; "": that was all."""
+
+    keys: list[Json]
+    following: str = ""
+
+
+class VaultFacts(Protocol):
+    """Vaults and their keys as Azure Resource Manager shows them. All raise Refusal and TryLater."""
+
+    async def body(self, vault: str) -> Json | None:
+        """Return a vault's body, or None when there is no such vault."""
+        ...
+
+    async def settings(self, vault: str) -> list[Json]:
+        """Return a vault's diagnostic settings."""
+        ...
+
+    async def keys(self, vault: str, cursor: str) -> KeyPage:
+        """Return one page of a vault's keys."""
+        ...
+
+    async def key(self, vault: str, name: str) -> Json | None:
+        """Return a key with its newest version and its rotation policy, or None when there is no such key."""
         ...
 
 
@@ -186,6 +225,14 @@ class Grants(Protocol):
 
     async def held(self, vault: str, principal: str) -> tuple[Grant, ...]:
         """Return the roles that a principal holds at, above and below a vault. Raises AppError."""
+        ...
+
+    async def assigned(self, vault: str, principal: str) -> tuple[Grant, ...]:
+        """Return the same and those with a condition, of which `held` says nothing. Raises AppError."""
+        ...
+
+    async def take_away(self, step: TakeRole) -> None:
+        """Delete a role assignment; that it is gone is no error. Raises AppError."""
         ...
 
     async def principal(self, identity: str) -> Principal | None:
@@ -232,6 +279,10 @@ class VaultChanges(Protocol):
 
     async def allow(self, step: GrantAccess) -> None:
         """Add permissions by an access policy."""
+        ...
+
+    async def disallow(self, step: TakePermissions) -> None:
+        """Take key permissions out of an access policy."""
         ...
 
 
@@ -311,6 +362,7 @@ class Ports(Struct, frozen=True):
     finder: Finder
     vaults: Vaults
     keys: Keys
+    vault_facts: VaultFacts
     vault_changes: VaultChanges
     subscriptions: Subscriptions
     grants: Grants

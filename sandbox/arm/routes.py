@@ -8,6 +8,7 @@ from typing import Final
 
 from sandbox.arm import (
     containers,
+    diagnostics,
     generic,
     managementgroups,
     operations,
@@ -120,6 +121,7 @@ _TABLE: Final = {
     "Microsoft.KeyVault/vaults/keys/versions": _reading(vaultkeys.get_version, vaultkeys.list_versions),
     "Microsoft.KeyVault/deletedVaults": _reading(not_here, softdelete.list_),
     "Microsoft.KeyVault/locations/deletedVaults": _reading(softdelete.get, not_here, {"purge": softdelete.purge}),
+    diagnostics.TYPE: Rules(diagnostics.get, diagnostics.list_, diagnostics.put, not_allowed),
     roles.ASSIGNMENTS: Rules(list=roles.list_, put=roles.put, patch=not_allowed, delete=roles.delete),
     roles.DEFINITIONS: Rules(get=roles.get_definition, list=roles.list_definitions),
 }

@@ -78,6 +78,12 @@ class Arm:
                 raise unreadable(f"{place}: a member of another collection")
             yield body
 
+    async def read_checked(self, address: Address, api_version: str) -> Json:
+        """Return one resource, whose body must be its own. Raises NotThere, Refusal, TryLater."""
+        with translated(address.url):
+            answer = await self._ask(HttpRequest("GET", self._url(address.url, api_version)))
+            return checked(answer.json(), address)
+
     async def read(self, path: str, api_version: str) -> Json:
         """Return one object. Raises NotThere, Refusal, TryLater."""
         with translated(path):
@@ -90,12 +96,28 @@ class Arm:
         url = self._url(path, api_version) + (f"&$filter={quote(filter_)}" if filter_ else "")
         with translated(path):
             for _ in range(_MOST_PAGES):
-                page = (await self._ask(HttpRequest("GET", url))).json()
-                found += [body for body in page["value"] if isinstance(body, dict)]
-                url = page.get("nextLink") or ""
+                members, url = await self._members(url)
+                found += members
                 if not url:
                     return found
             raise ValueError("a list without an end")
+
+    async def page(self, path: str, api_version: str, cursor: str) -> tuple[list[Json], str]:
+        """Return one page of a list, the first or the one that a cursor names, and the next cursor, "" at the end.
+
+        A cursor comes off the queue: it must lead to the same list. Raises NotThere, Refusal, TryLater.
+        """
+        if cursor:
+            parts, wanted = urlsplit(cursor), urlsplit(self._url(path, api_version))
+            same = (parts.scheme, parts.netloc, parts.path.lower()) == (*wanted[:2], wanted.path.lower())
+            if len(cursor) > _LONGEST_URL or not same:
+                raise Refusal(Reason.FOREIGN_HOST, cursor[:200])
+        with translated(path):
+            return await self._members(cursor or self._url(path, api_version))
+
+    async def _members(self, url: str) -> tuple[list[Json], str]:
+        page = (await self._ask(HttpRequest("GET", url))).json()
+        return [body for body in page["value"] if isinstance(body, dict)], page.get("nextLink") or ""
 
     def _url(self, path: str, api_version: str) -> str:
         return f"https://{self._connection.cloud.arm}{quote(path, safe='/()$')}?api-version={api_version}"

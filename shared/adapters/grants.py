@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from shared.adapters.arm import Arm
@@ -11,6 +12,7 @@ from shared.domain.jsonpath import lookup, text
 from shared.domain.preparation import GrantAccess
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Json, Request, fold, parse_arm_id
+from shared.domain.revocation import TakeRole
 from shared.domain.vault import Grant
 from shared.errors import NotThere, Refusal
 from shared.ports import Clock, Principal
@@ -37,9 +39,13 @@ class RoleGrants:
 
         One with a condition is left out: what it allows cannot be told.
         """
+        return tuple(one for one in await self.assigned(vault, principal) if not one.conditional)
+
+    async def assigned(self, vault: str, principal: str) -> tuple[Grant, ...]:
+        """Return the same and those with a condition."""
         query = f"assignedTo('{principal}')"  # [learn role-based-access-control/role-assignments-list-rest]
         found = await self._arm.every(f"{vault}/providers/{_ASSIGNMENTS}", _API, query)
-        return tuple([await self._grant(vault, one) for one in found if not lookup(one, "properties", "condition")])
+        return tuple([await self._grant(vault, one) for one in found])
 
     async def principal(self, identity: str) -> Principal | None:
         """Return whom a user-assigned identity acts as, or None when there is no such identity."""
@@ -70,13 +76,28 @@ class RoleGrants:
             if refusal.reason is not Reason.GRANT_EXISTS:
                 raise
 
+    async def take_away(self, step: TakeRole) -> None:
+        """Delete one role assignment; that it is gone already is no error."""
+        place = Address(_ASSIGNMENTS, step.assignment)
+        with suppress(NotThere):
+            await self._arm.send(Request("DELETE", place, _API))
+
     async def _grant(self, vault: str, assignment: Json) -> Grant:
         properties = lookup(assignment, "properties")
         actions, not_actions = await self._allowed(vault, text(lookup(properties, "roleDefinitionId")))
         with translated(vault):
             since = datetime.fromisoformat(text(lookup(properties, "createdOn")))
-        scope = text(lookup(assignment, "id")).partition(f"/providers/{_ASSIGNMENTS}")[0]
-        return Grant(scope, actions, not_actions, since)
+        id_ = text(lookup(assignment, "id"))
+        return Grant(
+            id_.partition(f"/providers/{_ASSIGNMENTS}")[0],
+            actions,
+            not_actions,
+            since,
+            id_,
+            text(lookup(properties, "roleDefinitionId")),
+            text(lookup(properties, "principalId")).lower(),
+            bool(lookup(properties, "condition")),
+        )
 
     async def _allowed(self, vault: str, role: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the data actions of a role; one that cannot be read allows nothing."""

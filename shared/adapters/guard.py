@@ -16,10 +16,11 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AsyncHttpTransport
 
+from shared.adapters.changes import correlation_of
 from shared.adapters.clouds import Cloud
 from shared.domain.reasons import Reason
 from shared.errors import Refusal
-from shared.ports import correlation
+from shared.ports import change_reference, correlation
 
 _REMEMBERED = 64
 
@@ -94,6 +95,8 @@ class GuardedTransport(AsyncHttpTransport[Any, Any]):
         # A shared-key signature covers x-ms headers, so those requests keep the id the SDK signed.
         if (id_ := correlation.get()) and scheme.lower() != "sharedkey":
             request.headers["x-ms-client-request-id"] = id_
+        if host == self._cloud.arm and (change := change_reference.get()):
+            request.headers["x-ms-correlation-request-id"] = correlation_of(change)
         return await self._inner.send(request, **options)
 
     async def open(self) -> None:

@@ -24,6 +24,7 @@ from shared.domain.report import (
     Write,
     as_json,
 )
+from shared.domain.vault_audit import Audited
 
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
@@ -64,6 +65,7 @@ class LogSink:
             level = logging.DEBUG
         target = report.address.url if report.address else type(report.item).__name__
         refused = isinstance(outcome, Stopped) or (isinstance(outcome, Expanded) and bool(outcome.blocked))
+        refused |= isinstance(outcome, Audited) and bool(outcome.findings)
         if refused and (report.item is None or self._is_news(_about(report), report)):
             level = logging.WARNING
         _LOG.log(level, "%s %s%s%s", type(outcome).__name__.lower(), target, _tail(report), _to_do(report))
@@ -106,14 +108,15 @@ def _tail(report: Report) -> str:
         return _remedies(outcome.blocked) + moved
     if isinstance(outcome, Rotated):
         return f" {outcome.key.url} has the new version {outcome.version}"
-    if isinstance(outcome, Expanded):
-        return f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}{_told_of(outcome)}"
-    return moved
+    return _looked(outcome) if isinstance(outcome, Expanded | Audited) else moved
 
 
-def _told_of(outcome: Expanded) -> str:
+def _looked(outcome: Expanded | Audited) -> str:
+    if isinstance(outcome, Audited):
+        return f" by rule {outcome.rule!r}, keys: {outcome.keys}, more: {outcome.more}{_remedies(outcome.findings)}"
     plain = f", on the platform's key: {outcome.unencrypted}" if outcome.unencrypted else ""
-    return plain + _remedies(outcome.blocked)
+    told = f" looked at {outcome.looked_at}, put {outcome.put}, more: {outcome.more}{plain}"
+    return told + _remedies(outcome.blocked)
 
 
 def _remedies(blocked: tuple[Blocked, ...]) -> str:
@@ -155,6 +158,7 @@ class TopicSink:
     async def write(self, report: Report) -> None:
         """Publish the report; expansions that met nothing and questions already answered are left to the log."""
         dull = isinstance(report.outcome, Answered | Paced)
+        dull |= isinstance(report.outcome, Audited) and not report.outcome.findings
         if dull or (isinstance(report.outcome, Expanded) and not report.outcome.blocked):
             return
         from azure.core.messaging import CloudEvent  # noqa: PLC0415  costs time at cold start

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from shared.adapters.arm import Arm
 from shared.adapters.connection import Connection
 from shared.adapters.translate import translated
-from shared.domain.resource import Json
+from shared.domain.identity import identities_in
+from shared.domain.reasons import Reason
+from shared.domain.resource import Json, fold
+from shared.errors import Refusal
 from shared.ports import Clock, Page
 
 if TYPE_CHECKING:
@@ -63,6 +66,17 @@ class ResourceGraph:
         )
         rows, following = await self.query(query, cursor)
         return Page(tuple(rows), following)
+
+    async def with_identity(self, identity: str) -> tuple[Json, ...]:
+        """Return the resources of any type that have a user-assigned identity."""
+        if "'" in identity:
+            raise Refusal(Reason.BAD_REQUEST, "the identity's id has a quote in it")
+        query = (
+            f"resources | where tostring(identity.userAssignedIdentities) contains '{identity}'"
+            " | project id, name, type, kind, location, tags, identity, managedBy, properties | order by id asc"
+        )
+        # The text of one id may be part of another's.
+        return tuple(row for row in await self.every(query) if fold(identity) in map(fold, identities_in(row)))
 
     async def look(self) -> None:
         """Ask for one row."""

@@ -11,6 +11,7 @@ from shared.domain.new_vault import RETENTION
 from shared.domain.policy import NewKey
 from shared.domain.preparation import CreateKey, CreateVault, GrantAccess, HardenVault, RecoverVault
 from shared.domain.resource import Json, parse_arm_id
+from shared.domain.revocation import TakePermissions
 from shared.ports import Clock
 
 
@@ -79,6 +80,21 @@ class VaultChanges:
         with translated(step.vault):
             vaults = self._vaults.client(vault.subscription).vaults
             await vaults.update_access_policy(vault.group, vault.name, "add", body)
+
+    async def disallow(self, step: TakePermissions) -> None:
+        """Take these key permissions out of the principal's access policy. What the entry says of secrets and the rest
+        is not sent and stays; the others' entries are not touched.
+        """
+        vault = parse_arm_id(step.vault)
+        entry = {
+            "tenantId": step.tenant,
+            "objectId": step.principal,
+            "permissions": {"keys": list(step.permissions)},
+        }
+        body: Any = {"properties": {"accessPolicies": [entry]}}
+        with translated(step.vault):
+            vaults = self._vaults.client(vault.subscription).vaults
+            await vaults.update_access_policy(vault.group, vault.name, "remove", body)
 
     def _properties(self, step: CreateKey) -> Json:
         like = step.like

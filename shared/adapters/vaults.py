@@ -79,6 +79,11 @@ class VaultInventory:
         host = min(self._ids, default=None)
         return None if host is None else VaultSite(host, self._ids[host])
 
+    async def found(self) -> tuple[VaultSite, ...]:
+        """Return all vaults that the index shows."""
+        await self._refresh(wanted=True)
+        return tuple(VaultSite(host, id_) for host, id_ in sorted(self._ids.items()))
+
     async def id_of(self, host: str) -> str:
         """Return the ARM id of the vault of that host, "" when it was not found: the settings may allow it all the
         same.

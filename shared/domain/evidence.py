@@ -16,7 +16,9 @@ from shared.domain.preparation import CreateKey
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Converged, Done, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
 from shared.domain.resource import Json
-from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RotateKey, WorkItem
+from shared.domain.revocation import Revoked
+from shared.domain.vault_audit import Audited
+from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RevokeAccess, RotateKey, WorkItem
 
 _NO_ITEM = "a message that is no work item; the log has its beginning"
 
@@ -82,6 +84,8 @@ class Line(Struct, frozen=True, omit_defaults=True, rename="camel"):
     source: str = ""
     event_id: str = ""
     event_type: str = ""
+    change: str = ""  # the reference that the caller gave
+    urgent: bool = False
     item: str = ""  # the kind of the work item; "": a message that is none
     resource: str = ""
     key: str = ""  # or the host of a vault, for a look at all its keys
@@ -101,10 +105,10 @@ def worth_keeping(report: Report) -> bool:
     A look that found all in order is none, nor is one that waits on for the same thing: they would bury the rest.
     """
     outcome, waited = report.outcome, report.item.waited if report.item else None
-    if report.wrote or report.did or isinstance(outcome, Rotated | Stopped):
+    if report.wrote or report.did or isinstance(outcome, Rotated | Revoked | Stopped):
         return True
-    if isinstance(outcome, Expanded):
-        return bool(outcome.blocked)
+    if isinstance(outcome, Expanded | Audited):
+        return bool(outcome.blocked if isinstance(outcome, Expanded) else outcome.findings)
     if isinstance(outcome, Waiting):
         return waited is None or waited.reason is not outcome.wait.reason
     return isinstance(outcome, Converged | Gone) and waited is not None
@@ -123,6 +127,8 @@ def line_of(report: Report, id_: str) -> Line:
         source=cause.source.value if cause else "",
         event_id=cause.event_id if cause else "",
         event_type=cause.event_type if cause else "",
+        change=cause.order.change if cause else "",
+        urgent=cause.order.urgent if cause else False,
         item=type(item).__name__ if item else "",
         resource=report.address.url if report.address else "",
         key=_key(item),
@@ -162,6 +168,8 @@ def _leaves(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]
 
 
 def _blocked(report: Report) -> tuple[Blocked, ...]:
+    if isinstance(report.outcome, Audited):
+        return report.outcome.findings
     return report.outcome.blocked if isinstance(report.outcome, Stopped | Waiting | Expanded) else ()
 
 
@@ -203,6 +211,9 @@ def _wish(item: WorkItem | None) -> Json | None:
     """Return what somebody asked for beyond a look: what the app would not have done by itself."""
     if isinstance(item, RotateKey):
         return {"rotate": item.key.url, **({"ifLatestIs": item.if_latest_is} if item.if_latest_is else {})}
+    if isinstance(item, RevokeAccess):
+        asked = {"revoke": True, "alsoAffects": item.also_affects, "slot": item.slot, "identity": item.identity}
+        return {name: value for name, value in asked.items() if value}
     if isinstance(item, CheckResource) and item.wish is not None:
         wish = item.wish
         told = {"useKey": _url(wish.key), "slot": wish.slot, "identity": wish.identity or ""}

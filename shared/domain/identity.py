@@ -19,6 +19,12 @@ def principal_in(body: Json, identity: str) -> str:
     return ""
 
 
+def identities_in(body: Json) -> tuple[str, ...]:
+    """Return the identities that a resource has: "" for the system-assigned one, and the ids of the others."""
+    system = ("",) if principal_in(body, "") else ()
+    return (*system, *_assigned(body))
+
+
 def tenant_in(body: Json) -> str:
     """Return the tenant of the resource's identities, "" when it does not say."""
     return text(lookup(body, "identity", "tenantId")).lower()

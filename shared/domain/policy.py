@@ -7,12 +7,14 @@ from datetime import datetime
 from enum import Enum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
+from shared.domain.courtesy import Courtesy
 from shared.domain.new_vault import NewVault
 from shared.domain.service import May
+from shared.domain.vault_rules import VaultExpected
 
 
 class Mode(Enum):
@@ -82,7 +84,7 @@ class NewKey(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     tags: dict[str, str] = {}  # a dict, since it is reported as it is
 
 
-class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class Rule(Courtesy, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """One rule. What it does not say is reported and nothing more.
 
     `key` is the versionless identifier of the key that resources begin to use, with the places that
@@ -104,6 +106,15 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     same_region: Region = Region.REPORT
 
 
+class VaultRule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What is expected of the vaults that it is meant for. Only told: hardening is a step of enforcement."""
+
+    name: str
+    expect: VaultExpected
+    where: Where = Where()
+    unless: tuple[Where, ...] = ()
+
+
 class Expect(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Subscriptions that must be readable; one that is not is reported by every sweep."""
 
@@ -117,11 +128,13 @@ class Policy(Struct, frozen=True):
     rules: tuple[Rule, ...]
     writes: bool = True
     expect: Expect = Expect()
+    vaults: tuple[VaultRule, ...] = ()
 
     @property
     def asks_for_groups(self) -> bool:
         """Return whether any rule hangs on management groups, which cost a query to know."""
-        return any(where.management_groups for rule in self.rules for where in (rule.where, *rule.unless))
+        rules: tuple[Rule | VaultRule, ...] = (*self.rules, *self.vaults)
+        return any(where.management_groups for rule in rules for where in (rule.where, *rule.unless))
 
     def asks_about_parent(self, type_: str) -> bool:
         """Return whether, for a child of this type, a rule hangs on what only its parent can tell."""
@@ -130,6 +143,9 @@ class Policy(Struct, frozen=True):
             for rule in self.rules
             for where in (rule.where, *rule.unless)
         )
+
+
+_R = TypeVar("_R", Rule, VaultRule)
 
 
 class Site(Struct, frozen=True):
@@ -145,17 +161,17 @@ class Site(Struct, frozen=True):
     management_groups: tuple[str, ...] = ()  # from the subscription's own up to the root
 
 
-def decide(rules: Sequence[Rule], site: Site) -> Rule | None:
+def decide(rules: Sequence[_R], site: Site) -> _R | None:
     """Return the first rule that is meant for the resource, or None: nothing outside the policy is written."""
     return next((rule for rule in rules if matches(rule, site)), None)
 
 
-def matches(rule: Rule, site: Site) -> bool:
+def matches(rule: Rule | VaultRule, site: Site) -> bool:
     """Return whether the rule is meant for the resource."""
     return why_not(rule, site) is None
 
 
-def why_not(rule: Rule, site: Site) -> str | None:
+def why_not(rule: Rule | VaultRule, site: Site) -> str | None:
     """Return why the rule is not meant for the resource, in words that name the field; None: it is."""
     if (field := _misfit(rule.where, site)) is not None:
         return f"where.{field}"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
 
-from shared.domain.policy import Expect, Policy, Rule, Where
+from shared.domain.courtesy import courtesy_problems
+from shared.domain.policy import Expect, Policy, Rule, VaultRule, Where
 from shared.domain.policy_keys import key_problems
+from shared.domain.vault_rules import expected_problems
 
 Path = tuple[str | int, ...]
 _S = TypeVar("_S", bound=Struct)
 LONGEST = 256 * 1024  # bytes of a policy
-TOP = ("version", "writes", "expect", "rules")
+TOP = ("version", "writes", "expect", "vaults", "rules")
 WORDS = {True: True, False: False, "on": True, "off": False}  # YAML itself reads a bare on as true
 
 
@@ -69,7 +71,19 @@ class _Reader:
         self._check_rules(read)
         expect = self._part(document.get("expect") or {}, Expect, ("expect",))
         known = tuple(rule for rule in read if rule is not None)
-        return Policy(known, self._writes(document.get("writes", True)), expect or Expect())
+        return Policy(known, self._writes(document.get("writes", True)), expect or Expect(), self._vaults(document))
+
+    def _vaults(self, document: dict[Any, Any]) -> tuple[VaultRule, ...]:
+        written = document.get("vaults") or []
+        if not isinstance(written, list):
+            self._tell(("vaults",), "must be a list of rules")
+            return ()
+        read = tuple(self._part(rule, VaultRule, ("vaults", at)) for at, rule in enumerate(written))
+        self._check_order(read, "vaults")
+        for at, rule in enumerate(read):
+            for field, text in expected_problems(rule.where, rule.expect) if rule is not None else ():
+                self._tell(("vaults", at, *field.split(".")), text)
+        return tuple(rule for rule in read if rule is not None)
 
     def _writes(self, written: Any) -> bool:
         if not isinstance(written, bool | str) or written not in WORDS:
@@ -116,22 +130,27 @@ class _Reader:
         return self._part(value, Where, path)
 
     def _check_rules(self, rules: tuple[Rule | None, ...]) -> None:
+        self._check_order(rules, "rules")
+        for at, rule in enumerate(rules):
+            for field, text in (*key_problems(rule), *courtesy_problems(rule)) if rule is not None else ():
+                self._tell(("rules", at, field), text)
+
+    def _check_order(self, rules: Sequence[Rule | VaultRule | None], of: str) -> None:
+        """Check what holds for any list of rules: each has a name of its own, and each may be asked."""
         names: dict[str, int] = {}
         for at, rule in enumerate(rules):
             if rule is None:
                 continue
             if not rule.name.strip():
-                self._tell(("rules", at, "name"), "must not be empty")
+                self._tell((of, at, "name"), "must not be empty")
             if rule.name in names:
-                self._tell(("rules", at, "name"), f"{rule.name!r} is the name of rule {names[rule.name] + 1} already")
+                self._tell((of, at, "name"), f"{rule.name!r} is the name of rule {names[rule.name] + 1} already")
             names.setdefault(rule.name, at)
-            for field, text in key_problems(rule):
-                self._tell(("rules", at, field), text)
             for number, where in enumerate(rule.unless):
                 if where == Where():
-                    self._tell(("rules", at, "unless", number), "takes everything, so the rule is never meant")
+                    self._tell((of, at, "unless", number), "takes everything, so the rule is never meant")
             if rule.where == Where() and not rule.unless and any(rules[at + 1 :]):
-                self._tell(("rules", at), "takes everything, so no rule after it is ever asked")
+                self._tell((of, at), "takes everything, so no rule after it is ever asked")
 
     def _tell(self, path: Path, text: str) -> None:
         line = next((self._lines[path[:size]] for size in range(len(path), -1, -1) if path[:size] in self._lines), 0)

@@ -35,11 +35,21 @@ class Reason(Enum):
     VAULT_NAME = "vault_name"
     KEY_DELETED = "key_deleted"
     PROVIDER_NOT_REGISTERED = "provider_not_registered"
+    # What an audit of vaults finds
+    VAULT_NOT_RBAC = "vault_not_rbac"
+    VAULT_NOT_AUDITED = "vault_not_audited"
+    VAULT_OPEN = "vault_open"
+    KEY_TOO_SMALL = "key_too_small"
+    KEY_TYPE_UNEXPECTED = "key_type_unexpected"
+    KEY_NEVER_EXPIRES = "key_never_expires"
+    KEY_NOT_ROTATED = "key_not_rotated"
     # Hard rules
     OWN_RESOURCE = "own_resource"
     MANAGED_BY_AZURE = "managed_by_azure"
     CROSS_TENANT = "cross_tenant"
     WRITES_OFF = "writes_off"
+    OTHERS_AFFECTED = "others_affected"
+    GRANTED_ELSEWHERE = "granted_elsewhere"
     # The policy
     OUTSIDE_POLICY = "outside_policy"
     REPORT_ONLY = "report_only"
@@ -48,6 +58,9 @@ class Reason(Enum):
     CONTRADICTS_RULE = "contradicts_rule"
     NOT_ENCRYPTED = "not_encrypted"
     KEY_TEMPLATE = "key_template"
+    OWNED_BY_CODE = "owned_by_code"
+    CHANGE_REFERENCE_MISSING = "change_reference_missing"
+    TUG_OF_WAR = "tug_of_war"
     OTHER_REGION = "other_region"
     SUBSCRIPTION_UNREADABLE = "subscription_unreadable"
     # What a service cannot do
@@ -95,6 +108,10 @@ class Reason(Enum):
     FOLLOW_OVERDUE = "follow_overdue"
     FOLLOW_FAILED = "follow_failed"
     OTHERS_MOVE_IT = "others_move_it"
+    WAVE_NOT_OPEN = "wave_not_open"
+    WAVE_HELD = "wave_held"
+    OUTSIDE_WINDOW = "outside_window"
+    FROZEN = "frozen"
     # Requests and work
     MISCONFIGURED = "misconfigured"
     UNSUPPORTED_TYPE = "unsupported_type"
@@ -160,6 +177,22 @@ REMEDIES = {
     Reason.VAULT_CLOSED: (
         "The vault's firewall lets no trusted services through, so none can use its keys. Allow them on the vault."
     ),
+    Reason.VAULT_NOT_RBAC: (
+        "Access policies decide who may use the vault's keys, and the policy expects roles. Assign the roles first and "
+        "then set enableRbacAuthorization: what only access policies grant ends at that moment."
+    ),
+    Reason.VAULT_NOT_AUDITED: (
+        "Nobody keeps who used the vault's keys. Add a diagnostic setting with the category AuditEvent, or with the "
+        "group audit or allLogs."
+    ),
+    Reason.VAULT_OPEN: (
+        "The vault answers to networks that the policy does not expect. Close its firewall, and let trusted services "
+        "through, or the services lose its keys."
+    ),
+    Reason.KEY_TOO_SMALL: "Make a version with more bits, or a new key; NIST advises 3,072 and more from 2031 on.",
+    Reason.KEY_TYPE_UNEXPECTED: "Make a key of an expected type and let its users move to it (POST use-key).",
+    Reason.KEY_NEVER_EXPIRES: "Set an expiry on the key, and a rotation policy that comes before it.",
+    Reason.KEY_NOT_ROTATED: "Give the key a rotation policy with a Rotate action. Until then POST rotate rotates it.",
     Reason.KEY_IS_IMPORTED: (
         "A rule says that this key's material comes from elsewhere (`origin: imported`). Import the new version; the "
         "app moves its users there."
@@ -170,6 +203,17 @@ REMEDIES = {
     Reason.KEY_TEMPLATE: (
         "The rule's `key` cannot be filled in for this resource. Give it the tag that the rule asks for, of letters, "
         "digits and hyphens, or name its key in a rule of its own."
+    ),
+    Reason.OWNED_BY_CODE: (
+        "Its tags say that infrastructure code owns it, which would set the change back. Let the code name the key "
+        "without a version or the new one, or say `ownedByCode: fix` in the rule."
+    ),
+    Reason.CHANGE_REFERENCE_MISSING: (
+        "The rule asks for a change reference. POST converge with the key or the resource and `change`."
+    ),
+    Reason.TUG_OF_WAR: (
+        "Somebody sets back what the app sets, again and again. Find who (the resource's activity log, most often "
+        "infrastructure code) and agree on one; POST converge with the resource sets it once more."
     ),
     Reason.OTHER_REGION: (
         "The rule asks for keys of the resource's own region. Name a vault there, for example with `{location}`."
@@ -212,6 +256,14 @@ REMEDIES = {
     Reason.CROSS_TENANT: "The key lives in another tenant. Change it by hand; the app only lists it.",
     Reason.WRITES_OFF: (
         "Writing is switched off (CMK_WRITES, or `writes` in the policy). The work waits until it is on again."
+    ),
+    Reason.OTHERS_AFFECTED: (
+        "Other resources reach their keys by the same identity and would lose them too. Look at the dry run and say in "
+        "alsoAffects how many, or give the resource an identity of its own first."
+    ),
+    Reason.GRANTED_ELSEWHERE: (
+        "The identity may use the key by a grant that is not the vault's own: above the vault, or a group's. The app "
+        "takes none of those away; do it where the detail says."
     ),
     Reason.KEY_ACCESS_DENIED: (
         "The resource's identity may not wrap with the key, or its grant has not spread yet. Grant it Key "
@@ -296,6 +348,13 @@ REMEDIES = {
         "identity may not use the key. It goes on when that is put right."
     ),
     Reason.OTHERS_MOVE_IT: "Somebody else changes the resource or the key at the same time; the app looks again.",
+    Reason.WAVE_NOT_OPEN: "The resource's wave has not begun; the work goes on then. POST converge with it goes ahead.",
+    Reason.WAVE_HELD: (
+        "Too many in the waves before are not at the version. Mend those that the detail names; the work goes on by "
+        "itself. `urgent: true` goes ahead all the same."
+    ),
+    Reason.OUTSIDE_WINDOW: "The rule's next window is yet to open; the work goes on then.",
+    Reason.FROZEN: "The rule freezes changes until then; the work goes on after that.",
     Reason.MISCONFIGURED: "A setting is missing or wrong; GET health names it.",
     Reason.UNSUPPORTED_TYPE: "The app does not know this type of resource; docs/services.md lists those that it does.",
     Reason.BAD_REQUEST: "Correct the request as the detail says.",
@@ -355,6 +414,8 @@ PATIENCE = {
     # A service that follows looks again at its own pace, within the hour where it is known [services.md 1.5].
     Reason.FOLLOW_FAILED: Patience(10 * _M, _H, _D),
     Reason.OTHERS_MOVE_IT: Patience(5 * _S, 5 * _M, 4 * _H),
+    # The index shows a mended resource minutes later; a sweep begins again after this.
+    Reason.WAVE_HELD: Patience(10 * _M, _H, 2 * _D),
     # A grant takes minutes to spread, and up to a day where a token is cached [services.md section 4].
     Reason.KEY_ACCESS_DENIED: Patience(2 * _M, _H, _D),
     # A new identity's principal reaches the other regions within minutes [learn role-based-access-control
@@ -364,6 +425,9 @@ PATIENCE = {
     Reason.WRITES_OFF: Patience(_M, 10 * _M, 3650 * _D),
     Reason.POLICY_UNREADABLE: Patience(_M, 10 * _M, 3650 * _D),
 }
+
+# What has its own time is no failure however long it takes: it does not count as waiting for one thing after the other.
+PATIENT = {Reason.WRITES_OFF, Reason.WAVE_NOT_OPEN, Reason.OUTSIDE_WINDOW, Reason.FROZEN}
 
 
 def waited_since(waited: Waited | None, reason: Reason, now: datetime) -> datetime:

@@ -12,6 +12,8 @@ from shared.domain.keys import KeyId, KeyRef
 from shared.domain.preparation import Preparation
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Address, Edit, Json
+from shared.domain.revocation import Revoked, Taking
+from shared.domain.vault_audit import Audited
 from shared.domain.work import WorkItem
 
 
@@ -92,7 +94,7 @@ class Rotated(Struct, frozen=True, tag="rotated"):
     version: str
 
 
-Outcome = Rotated | Converged | Waiting | Stopped | Gone | LeftAlone | Answered | Paced | Expanded
+Outcome = Rotated | Revoked | Audited | Converged | Waiting | Stopped | Gone | LeftAlone | Answered | Paced | Expanded
 
 
 class Write(Struct, frozen=True):
@@ -111,10 +113,10 @@ class Write(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """A step that prepared a change: what was done to the thing of that id. Not accepted: its answer got lost."""
+    """A step beside the resource itself: what was done to the thing of that id. Not accepted: its answer got lost."""
 
     at: datetime
-    step: Preparation
+    step: Preparation | Taking
     place: str
     accepted: bool = True
 
@@ -138,6 +140,8 @@ class Report(Struct, frozen=True):
             return tuple(blocked.reason for blocked in self.outcome.blocked)
         if isinstance(self.outcome, Waiting):
             return (self.outcome.wait.reason, *(blocked.reason for blocked in self.outcome.blocked))
+        if isinstance(self.outcome, Audited):
+            return tuple(dict.fromkeys(one.reason for one in self.outcome.findings))
         return tuple(blocked.reason for blocked in self.outcome.blocked) if isinstance(self.outcome, Expanded) else ()
 
 

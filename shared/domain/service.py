@@ -57,6 +57,7 @@ class May(Enum):
     HARDEN = "harden"  # turning on soft delete and purge protection of its vault
     CREATE_VAULT = "create-vault"  # making the vault that the rule names
     RECOVER = "recover"  # taking back a deleted vault or key that holds the name
+    REVOKE = "revoke"  # taking away, on a caller's confirmed wish, what lets a resource's identity use its keys
 
 
 class Proven(Enum):
@@ -110,6 +111,7 @@ class Traits(Struct, frozen=True):
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says
+    keeps_access_for: timedelta | None = None  # how long it goes on at most once its grant is gone; None: unpublished
     afterwards: str = ""  # what people have to do after every move; until then the old version stays in use
 
     def ability(self, verb: Verb) -> Can | Reason:

@@ -41,15 +41,24 @@ class Policy(Struct, frozen=True):
     principal: str
     permissions: frozenset[str]
     application: str = ""  # set: it counts only for that application on behalf of the principal
+    written: tuple[str, ...] = ()  # the permissions, each as it is written
 
 
 class Grant(Struct, frozen=True):
-    """A role that a principal holds: where, what it allows with data (folded patterns), and since when."""
+    """A role that a principal holds: where, what it allows with data (folded patterns), and since when.
+
+    `id`, `role` and `principal` are those of the assignment; the principal may be a group. `conditional`: what it
+    allows cannot be told.
+    """
 
     scope: str
     actions: tuple[str, ...]
     not_actions: tuple[str, ...] = ()
     since: datetime | None = None
+    id: str = ""
+    role: str = ""
+    principal: str = ""
+    conditional: bool = False
 
 
 class Vault(Struct, frozen=True):
@@ -105,10 +114,12 @@ def plain_location(written: str) -> str:
 
 def _policy(body: Json) -> Policy:
     granted = lookup(body, "permissions", "keys")
+    written = tuple(str(one) for one in granted) if isinstance(granted, list) else ()
     return Policy(
         text(lookup(body, "objectId")).lower(),
-        frozenset(str(one).lower() for one in granted) if isinstance(granted, list) else frozenset(),
+        frozenset(one.lower() for one in written),
         text(lookup(body, "applicationId")).lower(),
+        written,
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyId
+from shared.domain.order import Order
 from shared.domain.reasons import Waited
 from shared.domain.resource import Address, Edit
 from shared.domain.wish import Wish
@@ -36,6 +37,7 @@ class Cause(Struct, frozen=True):
     event_id: str = ""
     event_type: str = ""
     revived: bool = False  # it was poisoned and put back: once, and only what stands for many
+    order: Order = Order()
 
 
 class CheckKey(Struct, frozen=True, tag="key"):
@@ -113,6 +115,37 @@ class RotateKey(Struct, frozen=True, tag="rotate"):
     waited: Waited | None = None
 
 
+class RevokeAccess(Struct, frozen=True, tag="revoke"):
+    """Take away what lets a resource's identity use its keys (those of `slot`, or all).
+
+    `also_affects`: how many other resources the caller knows to lose their keys with it. `identity`: as Wish has it.
+    """
+
+    address: Address
+    cause: Cause
+    asked_at: datetime
+    first_at: datetime
+    also_affects: int = 0
+    identity: str | None = None
+    slot: str = ""
+    waited: Waited | None = None
+
+
+class AuditVault(Struct, frozen=True, tag="audit"):
+    """Compare a vault and its keys with what the policy expects. One of `host` and `vault_id` may be empty.
+
+    `cursor` and `skip`: the page of keys to go on with, and how many of it are done.
+    """
+
+    cause: Cause
+    asked_at: datetime
+    host: str = ""
+    vault_id: str = ""
+    waited: Waited | None = None
+    cursor: str = ""
+    skip: int = 0
+
+
 class Sweep(Struct, frozen=True, tag="sweep"):
     """Look at everything. `slice`: of the collections that the index does not know, list only those of this quarter of
     the day; None lists them all.
@@ -126,7 +159,7 @@ class Sweep(Struct, frozen=True, tag="sweep"):
 
 
 Expansion = CheckKey | CheckVault | Sweep
-WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | Sweep
+WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | RevokeAccess | AuditVault | Sweep
 
 
 class _Envelope(Struct, frozen=True):

@@ -47,6 +47,7 @@ SERVICES = (
             accepts=KeyRules(RSA_2048_TO_4096),
             picks_up_within=timedelta(hours=1),  # how long a key is kept in its cache
             keep_old_for=timedelta(hours=24),
+            keeps_access_for=timedelta(hours=1),  # and an hour to come back [the article below]
             pace=WORK,
             actions=(
                 "Microsoft.AppConfiguration/configurationStores/read",

@@ -102,6 +102,7 @@ _TRAITS = Traits(
     accepts=KeyRules(RSA_2048_TO_4096),
     picks_up_within=timedelta(hours=1),
     keep_old_for=timedelta(hours=1),
+    keeps_access_for=timedelta(hours=1),  # then machines' reads and writes fail [the article on server-side encryption]
     pace=_PACE,
     actions=("Microsoft.Compute/diskEncryptionSets/read", "Microsoft.Compute/diskEncryptionSets/write"),
     proven=Proven.RECORDED,

@@ -105,6 +105,9 @@ def _traits(server: str) -> Traits:
         accepts=KeyRules(_RSA),
         picks_up_within=timedelta(hours=24),
         keep_old_for=timedelta(hours=24),
+        # Databases turn connections away within 10 minutes; after 30 without the key they do not heal by themselves
+        # [learn azure-sql/database/transparent-data-encryption-byok-overview, inaccessible TDE protector].
+        keeps_access_for=timedelta(minutes=10),
         pace=WORK,
         actions=(
             f"{server}/encryptionProtector/read",

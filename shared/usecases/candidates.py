@@ -18,13 +18,14 @@ class Scope(Struct, frozen=True):
     """What a look is about: a key, a vault's keys (`host`), or everything.
 
     `history` is None when the key cannot be read or when more than one key is meant. `key_is_gone`: there is no such
-    key (any more).
+    key (any more). `ordered`: somebody ordered more than a look, which those on the queue do not know of.
     """
 
     key: KeyId | None = None
     host: str = ""
     history: KeyHistory | None = None
     key_is_gone: bool = False
+    ordered: bool = False
 
     def concerns(self, uses: tuple[KeyUse, ...]) -> bool:
         """Return whether any of these uses is meant."""
@@ -61,7 +62,8 @@ async def worth_a_look(
     """
     if uses is None:
         return True
-    if not scope.concerns(uses) or context.recent.is_watched(address, uses, context.ports.clock.now()):
+    watched = not scope.ordered and context.recent.is_watched(address, uses, context.ports.clock.now())
+    if watched or not scope.concerns(uses):
         return False
     return not await _there_already(context, scope, service, uses)
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from shared.domain.order import Order
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Expanded, Gone, Outcome, Paced, Report, Stopped, Waiting
@@ -80,6 +81,7 @@ def _asked_for(step: Wait, now: datetime) -> timedelta:
 
 async def _look(context: Context, item: CheckChildren, what: ChildList, service: Service) -> Outcome:
     scope = await scope_of(context, item.key, item.host, item.asked_at)
+    scope = replace(scope, ordered=item.cause.order != Order())
     known = context.recent.children(item.parent, what.type, context.ports.clock.now())
     if known is not None:
         found = [one for one in known if await worth_a_look(context, scope, service, one.address, one.uses)]

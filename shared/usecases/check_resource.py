@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.plan import Action, Facts, Ground, SetKeys, Step, certainty, ignored, plan
-from shared.domain.reasons import Blocked, Reason, Wait, Waited, wait_or_give_up
+from shared.domain.order import Order
+from shared.domain.plan import Action, Facts, Ground, SetKeys, Step, certainty, ignored
+from shared.domain.reasons import PATIENT, Blocked, Reason, Wait, Waited, wait_or_give_up
 from shared.domain.report import (
     Answered,
     Converged,
@@ -28,16 +29,18 @@ from shared.domain.work import CheckResource
 from shared.errors import AppError, Refusal
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
+from shared.usecases.courtesy import plan_with_courtesy
 from shared.usecases.dependents import look_at_dependents
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
 from shared.usecases.operations import end_of
 from shared.usecases.pacing import SHORT, bucket_of
-from shared.usecases.placing import rule_for
+from shared.usecases.placing import rule_for, tags_in
 from shared.usecases.prepare import prepare
 from shared.usecases.waiting import bounded, step_for, waited_for
 
 # These end by themselves, or the look on the queue sees that they did. An event may end the others sooner.
 _NOT_SOONER = {Reason.FOLLOWS_BY_ITSELF, Reason.WRITES_OFF, Reason.THROTTLED}
+_SLOT_AGAIN = PATIENT | {Reason.THROTTLED, Reason.WAVE_HELD}
 MOST_ROUNDS = 10  # looks in one handling, steps towards a first key among them; what moves on faster is waited for
 
 
@@ -64,7 +67,7 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
     service = context.service(item.address.type)
     if service is None:
         return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    wanted = item.going is not None or item.wish is not None
+    wanted = item.going is not None or _is_ordered(item)
     if not wanted and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
         return Answered()
     if await _still_switched_off(context, item):
@@ -78,18 +81,18 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
 async def _come_back(context: Context, item: CheckResource, outcome: Waiting, progress: Progressed) -> None:
     """Put the look that follows, unless this one came out of turn and another waits for the same already.
 
-    Who was throttled takes a slot again; the rest come back at their own time.
+    Who was throttled, or comes back together with many, takes a slot again; the rest come back at their own time.
     """
     now, wait = context.ports.clock.now(), outcome.wait
-    if item.waited is None and item.wish is None and context.recent.is_queued(item.address, wait.reason, now):
+    if item.waited is None and not _is_ordered(item) and context.recent.is_queued(item.address, wait, now):
         return
-    off = wait.reason is Reason.WRITES_OFF
+    patient = wait.reason in PATIENT
     successor = replace(
         item,
         asked_at=now,
-        first_at=now if off else item.first_at,
+        first_at=now if patient else item.first_at,
         waited=waited_for(wait),
-        paced=wait.reason is not Reason.THROTTLED and not off,
+        paced=wait.reason not in _SLOT_AGAIN,
         going=progress.going,
     )
     await context.ports.queue.put(successor, visible_at=wait.again_at)
@@ -100,6 +103,11 @@ async def _come_back(context: Context, item: CheckResource, outcome: Waiting, pr
         context.recent.note_watched(item.address, progress.uses, wait.again_at, progress.as_of)
     else:
         context.recent.keep_watched(item.address, wait.again_at, now)
+
+
+def _is_ordered(item: CheckResource) -> bool:
+    """Return whether somebody asked for more than a look, so that no other look does as well."""
+    return item.wish is not None or item.cause.order != Order()
 
 
 async def _still_switched_off(context: Context, item: CheckResource) -> bool:
@@ -183,7 +191,6 @@ async def _converge(
     keys_as_of = fresh_enough(context)
     if seen is not None and (clock.now() - seen.at > FRESH or context.recent.written_since(item.address, seen.at)):
         seen = None
-    told = False
     for _ in range(MOST_ROUNDS):
         if seen is None:
             async with refusals_told(context, item.address):
@@ -191,18 +198,17 @@ async def _converge(
         if seen is None:
             context.recent.forget(item.address)
             return Gone()
-        if not told:
-            await look_at_dependents(context, service, seen.body, item)
-            told = True
+        await look_at_dependents(context, service, seen.body, item, progress)
         rule = await rule_for(context, item.address, seen.body)
         if rule is not None and item.wish is None and not progress.wrote and ignored(service, seen.body, rule):
             return LeftAlone(rule.name)
-        facts = await gather(
-            context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=keys_as_of
-        )
+        if service.children:
+            context.recent.tags.note(item.address.folded, tags_in(seen.body), seen.at)
+        asked = Wanted(rule, item.wish, item.waited, item.cause.order)
+        facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
         progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), _granted_at(facts)
         progress.afterwards = service.traits_of(seen.body).afterwards
-        steps = await _plan(context, facts)
+        steps = await plan_with_courtesy(context, facts, item)
         if not (steps and isinstance(steps[0], Action)):
             return _finish(context, item, facts, steps, progress.as_of, progress)
         if step := await _not_now(context, item, steps[0], progress):
@@ -232,14 +238,6 @@ def _granted_at(facts: Facts) -> datetime | None:
 def _moves_on(context: Context, item: CheckResource) -> Wait | Blocked:
     now = context.ports.clock.now()
     return bounded(wait_or_give_up(Blocked(Reason.OTHERS_MOVE_IT), waited=item.waited, now=now), now, item.first_at)
-
-
-async def _plan(context: Context, facts: Facts) -> tuple[Step, ...]:
-    """Plan; ask for what only a write needs to know when there is one."""
-    steps = plan(facts)
-    if not (steps and isinstance(steps[0], Action)):
-        return steps
-    return plan(replace(facts, managed_groups=await context.ports.finder.managed_groups()))
 
 
 async def _not_now(context: Context, item: CheckResource, step: Action, progress: Progressed) -> Wait | Blocked | None:
@@ -279,7 +277,17 @@ def _finish(
         ended = (bounded(step, now, item.first_at) if isinstance(step, Wait) else step for step in steps)
         return _ended(tuple(ended), progress)
     context.recent.note_converged(facts.address, as_of)
+    _note_wins(context, facts, progress)
     return Converged(certainty(facts), _in_use(facts.uses))
+
+
+def _note_wins(context: Context, facts: Facts, progress: Progressed) -> None:
+    """Remember the changes that were made and are there."""
+    made = {(one.slot, one.after) for one in progress.wrote if one.accepted}
+    made |= {(one.slot, one.to) for one in (progress.left_off.changes if progress.left_off else ())}
+    for slot, key in made:
+        if key is not None:
+            context.recent.note_win(facts.address, slot, key.url, context.ports.clock.now())
 
 
 def _ended(steps: tuple[Step, ...], progress: Progressed) -> Outcome:
@@ -310,5 +318,6 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
     if rule is not None and item.wish is None and ignored(service, seen.body, rule):
         return ()
     now = fresh_enough(context)
-    facts = await gather(context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=now)
-    return await _plan(context, facts)
+    asked = Wanted(rule, item.wish, item.waited, item.cause.order)
+    facts = await gather(context, service, item.address, seen, asked, keys_as_of=now)
+    return await plan_with_courtesy(context, facts, item)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl
+from shared.domain.order import Order
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
@@ -14,9 +15,11 @@ from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, Expansion, Sweep, WorkItem, next_page
 from shared.errors import AppError
+from shared.usecases.audit_vault import audits_for
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
+from shared.usecases.placing import tags_in
 from shared.usecases.sweeping import begin_or_go_on, is_confirmed_today, slice_of, told_and_ended
 from shared.usecases.unencrypted import wanted_for
 from shared.usecases.waiting import step_for, waited_for
@@ -46,8 +49,11 @@ async def _outcome(context: Context, item: Expansion) -> Outcome:
     scope = await scope_for(context, item)
     if isinstance(scope, Stopped):
         return scope
+    scope = replace(scope, ordered=item.cause.order != Order())
     if isinstance(item, Sweep) and (held := await begin_or_go_on(context, item)):
         return held
+    if isinstance(item, Sweep | CheckVault):
+        await put_all(context, await audits_for(context, item, scope.host))
     outcome = await _page(context, item, scope)
     if isinstance(item, Sweep):
         outcome = await told_and_ended(context, item, outcome)
@@ -59,7 +65,7 @@ async def _outcome(context: Context, item: Expansion) -> Outcome:
 
 def _just_done(context: Context, item: Expansion) -> bool:
     """Return whether the key's users were looked for after this was asked: events come in twos and threes."""
-    first = isinstance(item, CheckKey) and item.cursor is None
+    first = isinstance(item, CheckKey) and item.cursor is None and item.cause.order == Order()
     return first and isinstance(item, CheckKey) and context.recent.expanded_since(item.key, item.asked_at)
 
 
@@ -121,6 +127,8 @@ async def _for_row(context: Context, item: Expansion, scope: Scope, service: Ser
     now = context.ports.clock.now()
     found: list[WorkItem] = []
     uses = _uses(service, row)
+    if service.children:
+        context.recent.tags.note(address.folded, tags_in(row), now)
     spared = isinstance(item, Sweep) and await is_confirmed_today(context, item, service, address, uses)
     if not spared and await worth_a_look(context, scope, service, address, uses):
         found.append(CheckResource(address, item.cause, item.asked_at, now))

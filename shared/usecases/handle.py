@@ -9,20 +9,24 @@ from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Report, Stopped
 from shared.domain.resource import Address
 from shared.domain.work import (
+    AuditVault,
     BadWorkItem,
     CheckChildren,
     CheckResource,
+    RevokeAccess,
     RotateKey,
     WorkItem,
     decode,
     revived,
 )
 from shared.errors import AppError
-from shared.ports import correlation
+from shared.ports import change_reference, correlation
+from shared.usecases.audit_vault import audit_vault
 from shared.usecases.check_children import check_children
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
 from shared.usecases.expand import expand
+from shared.usecases.revoke import revoke
 from shared.usecases.rotate import rotate
 
 PUT_BACK_AFTER = timedelta(minutes=1)
@@ -32,10 +36,11 @@ _LOG = logging.getLogger("cmk")
 async def handle(context: Context, message: str) -> Report:
     """Do what a message asks for. Raises BadWorkItem for what is no work item: the host then keeps it as poison."""
     item = decode(message)
-    token = correlation.set(item.cause.id)
+    token, reference = correlation.set(item.cause.id), change_reference.set(item.cause.order.change)
     try:
         return await _do(context, item)
     finally:
+        change_reference.reset(reference)
         correlation.reset(token)
 
 
@@ -46,6 +51,10 @@ async def _do(context: Context, item: WorkItem) -> Report:
         return await check_children(context, item)
     if isinstance(item, RotateKey):
         return await rotate(context, item)
+    if isinstance(item, AuditVault):
+        return await audit_vault(context, item)
+    if isinstance(item, RevokeAccess):
+        return await revoke(context, item)
     return await expand(context, item)
 
 
@@ -60,7 +69,7 @@ async def report_poison(context: Context, message: str) -> Report:
         detail = f"handled in vain as often as the host allows{await _put_back(context, found)}"
     except BadWorkItem as error:
         detail = f"{error}; the message began with {message[:200]!r}"
-    address = item.address if isinstance(item, CheckResource) else _parent(item)
+    address = item.address if isinstance(item, CheckResource | RevokeAccess) else _parent(item)
     token = correlation.set(item.cause.id if item else "")
     report = Report(now, item, Stopped((Blocked(Reason.POISONED, detail=detail),)), address)
     try:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, KeyRules, NeedMaterial, latest_usable, newest_usable
+from shared.domain.order import Order
 from shared.domain.plan import Facts, wants_ground
 from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Reason, Waited
@@ -40,6 +41,7 @@ class Wanted(Struct, frozen=True):
     rule: Rule | None
     wish: Wish | None = None
     waited: Waited | None = None
+    order: Order = Order()
 
 
 async def gather(
@@ -60,7 +62,7 @@ async def gather(
         keys[key] = await _history(context, service.traits_of(seen.body).accepts, key, mine, keys_as_of, now)
     # One moment for choosing what to read and for planning: a version that expires in between must not surprise.
     facts = Facts(service, address, seen.body, uses, keys, now, wanted.rule, wanted.waited, context.own, wanted.wish)
-    return await _on_its_ground(context, facts, keys_as_of)
+    return await _on_its_ground(context, replace(facts, order=wanted.order), keys_as_of)
 
 
 async def _on_its_ground(context: Context, facts: Facts, keys_as_of: datetime) -> Facts:

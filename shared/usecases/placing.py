@@ -22,13 +22,18 @@ def site_of(address: Address, top: Json) -> Site:
     return _site_of(address, top, ())
 
 
-async def _site(context: Context, policy: Policy, address: Address, body: Json) -> Site:
-    arm = address.arm
+async def site_with_groups(context: Context, policy: Policy, address: Address, body: Json) -> Site:
+    """Return what a policy may ask of a top-level resource, its management groups if the policy asks for any."""
     groups: tuple[str, ...] = ()
     if policy.asks_for_groups:
-        groups = (await context.ports.finder.group_chains()).get(arm.subscription.lower(), ())
+        groups = (await context.ports.finder.group_chains()).get(address.arm.subscription.lower(), ())
+    return _site_of(address, body, groups)
+
+
+async def _site(context: Context, policy: Policy, address: Address, body: Json) -> Site:
+    arm = address.arm
     top = await _parent(context, address) if address.parent and policy.asks_about_parent(arm.type) else body
-    return _site_of(address, top, groups)
+    return await site_with_groups(context, policy, address, top)
 
 
 def _site_of(address: Address, top: Json, groups: tuple[str, ...]) -> Site:
@@ -40,7 +45,7 @@ def _site_of(address: Address, top: Json, groups: tuple[str, ...]) -> Site:
         resource_group=arm.group,
         kind=str(top.get("kind") or ""),
         location=str(top.get("location") or ""),
-        tags=_tags(top.get("tags")),
+        tags=tags_in(top),
         management_groups=groups,
     )
 
@@ -59,7 +64,9 @@ async def _parent(context: Context, address: Address) -> Json:
     return found
 
 
-def _tags(written: Any) -> dict[str, str]:
+def tags_in(body: Json) -> dict[str, str]:
+    """Return the tags that a body has."""
+    written: Any = body.get("tags")
     if not isinstance(written, dict):
         return {}
     return {str(name): str(value) for name, value in written.items()}

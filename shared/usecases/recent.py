@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -18,13 +18,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyId, KeyRef
-from shared.domain.reasons import Reason
+from shared.domain.reasons import PATIENT, Reason, Wait
 from shared.domain.resource import Address, KeyUse
+from shared.domain.waves import Member
+from shared.usecases.remembered import Remembered
 
 CHILDREN_FOR = timedelta(minutes=2)
 WATCHED_FOR = timedelta(minutes=15)
+ROLLOUT_FOR = timedelta(minutes=1)
+TAGS_FOR = timedelta(minutes=5)
 SKEW = timedelta(milliseconds=50)  # clocks of instances differ a little
 _MOST_CHILDREN = 2_000  # of one collection: a larger one is listed again rather than remembered
+_MOST_WINS = 100
 _T = TypeVar("_T")
 
 
@@ -83,6 +88,9 @@ class Recent:
         self._lists: _Bounded[_Listed] = _Bounded(capacity // 10)
         self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
         self._turns: dict[str, _Turn] = {}
+        self._wins: _Bounded[tuple[datetime, ...]] = _Bounded(capacity)
+        self.rollouts: Remembered[tuple[Member, ...]] = Remembered(ROLLOUT_FOR, 20)
+        self.tags: Remembered[Mapping[str, str]] = Remembered(TAGS_FOR, capacity // 10)
 
     def note_converged(self, address: Address, as_of: datetime) -> None:
         """Remember that the resource was where it should be, by facts none of which is older than `as_of`."""
@@ -102,10 +110,22 @@ class Recent:
         """Remember that a look at this resource, waiting for this reason, is on the queue for that time."""
         self._queued.set(address.folded, (reason, until))
 
-    def is_queued(self, address: Address, reason: Reason, now: datetime) -> bool:
-        """Return whether such a look is on the queue and still to come: a second one would only do it all twice."""
+    def is_queued(self, address: Address, wait: Wait, now: datetime) -> bool:
+        """Return whether such a look is on the queue and still to come: a second one would only do it all twice. Where
+        the moment is known that is waited for, it must not come later than that.
+        """
         queued = self._queued.get(address.folded)
-        return queued is not None and queued[0] is reason and now < queued[1]
+        if queued is None or queued[0] is not wait.reason or now >= queued[1]:
+            return False
+        return wait.reason not in PATIENT or queued[1] <= wait.again_at
+
+    def note_win(self, address: Address, slot: str, key: str, at: datetime) -> None:
+        """Remember that this instance set a slot to a key and found it there."""
+        self._wins.set(f"{address.folded} {slot} {key}", (*self.wins(address, slot, key)[-_MOST_WINS:], at))
+
+    def wins(self, address: Address, slot: str, key: str) -> tuple[datetime, ...]:
+        """Return when that was."""
+        return self._wins.get(f"{address.folded} {slot} {key}") or ()
 
     def forget(self, address: Address) -> None:
         """Forget what was concluded about a resource: it is not where it should be."""
@@ -187,6 +207,15 @@ class Recent:
     def expanded_since(self, key: KeyId, asked_at: datetime) -> bool:
         """Return whether this instance began to look for the key's users after that moment."""
         began = self._expanded.get(key.url)
+        return began is not None and began >= asked_at + SKEW
+
+    def note_audited(self, vault: Address, began: datetime) -> None:
+        """Remember that this instance began to compare a vault with the policy."""
+        self._expanded.set(f"{vault.folded} audit", began)
+
+    def audited_since(self, vault: Address, asked_at: datetime) -> bool:
+        """Return whether this instance began to compare the vault after that moment."""
+        began = self._expanded.get(f"{vault.folded} audit")
         return began is not None and began >= asked_at + SKEW
 
     def comes_back(self, key: KeyId, moment: datetime) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shared.domain.reasons import Blocked, Reason, Wait, Waited, wait_or_give_up
+from shared.domain.reasons import PATIENT, Blocked, Wait, Waited, wait_or_give_up
 from shared.errors import AppError, TryLater
 
 LONGEST = timedelta(days=14)  # of waiting for one thing after the other
@@ -19,8 +19,8 @@ def step_for(error: AppError, waited: Waited | None, now: datetime, first_at: da
 
 
 def bounded(step: Wait | Blocked, now: datetime, first_at: datetime | None) -> Wait | Blocked:
-    """End work that went from one wait to the next for too long. Being switched off does not count as waiting."""
-    if isinstance(step, Blocked) or step.reason is Reason.WRITES_OFF:
+    """End work that went from one wait to the next for too long. What has its own time does not count as waiting."""
+    if isinstance(step, Blocked) or step.reason in PATIENT:
         return step
     too_long = first_at is not None and now - first_at > LONGEST
     return Blocked(step.reason, step.slot, step.detail) if too_long else step

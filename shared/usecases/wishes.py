@@ -7,25 +7,46 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
+from shared.domain.order import Order, is_reference
 from shared.domain.plain import one_line
 from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, address_of
 from shared.domain.wish import Wish
-from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, RotateKey, Sweep, WorkItem
+from shared.domain.work import (
+    AuditVault,
+    Cause,
+    CheckKey,
+    CheckResource,
+    CheckVault,
+    RevokeAccess,
+    RotateKey,
+    Sweep,
+    WorkItem,
+)
 from shared.errors import Refusal, TooLarge
+from shared.usecases.audit_vault import audited
 from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
 from shared.usecases.dry_run import plan_for
+from shared.usecases.revoke import foretold
 from shared.usecases.rotate import would_rotate
 
 LONGEST_WISH = 64 * 1024
 LONGEST_SLOT = 100
 
 
-class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class Ordering(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What every wish may say besides. `urgent`: no wave and no window holds it. `change`: what allows it elsewhere."""
+
+    urgent: bool = False
+    change: str = ""
+
+
+class ConvergeWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST converge. One of key, vault and resource, or `all`: what to look at."""
 
     key: str = ""
@@ -35,7 +56,7 @@ class ConvergeWish(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     dry_run: bool = False
 
 
-class EnforceWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class EnforceWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST enforce: one resource, or `all`."""
 
     resource: str = ""
@@ -43,7 +64,7 @@ class EnforceWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     dry_run: bool = False
 
 
-class RotateWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class RotateWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST rotate. `if_latest_is` names the version you saw; another one being latest stops the rotation."""
 
     key: str
@@ -51,7 +72,7 @@ class RotateWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-class UseKeyWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class UseKeyWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST use-key: the key that a resource shall use, whether it shall follow it, or both.
 
     `identity`: the id of the user-assigned identity that shall reach the key, or "system"; absent: the one that does.
@@ -65,7 +86,7 @@ class UseKeyWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-class RevertWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class RevertWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """Body of POST revert: back to the platform's key. `confirm` repeats the resource's name."""
 
     resource: str
@@ -74,7 +95,27 @@ class RevertWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     dry_run: bool = False
 
 
-Form = ConvergeWish | EnforceWish | RotateWish | UseKeyWish | RevertWish
+class RevokeWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST revoke: take away what lets a resource's identity use its keys. `confirm` repeats the resource's
+    name, `also_affects` how many others lose theirs with it. `identity`: an id or "system", where it has several.
+    """
+
+    resource: str
+    confirm: str = ""
+    also_affects: int = 0
+    identity: str = ""
+    slot: str = ""
+    dry_run: bool = False
+
+
+class AuditWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Body of POST audit: a vault's host name or resource id, to be compared with what the policy expects."""
+
+    vault: str
+    dry_run: bool = False
+
+
+Form = AuditWish | ConvergeWish | EnforceWish | RotateWish | UseKeyWish | RevertWish | RevokeWish
 
 
 def read_wish(body: bytes, form: type[Form]) -> Any:
@@ -87,27 +128,51 @@ def read_wish(body: bytes, form: type[Form]) -> Any:
         raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
+def ordered(wish: Ordering, cause: Cause, *, by_name: bool = False) -> Cause:
+    """Return the cause with what the wish says besides. Raises Refusal (BAD_REQUEST)."""
+    if wish.change and not is_reference(wish.change):
+        raise Refusal(Reason.BAD_REQUEST, "change is up to 64 letters, digits, blanks and . _ : / # -")
+    return replace(cause, order=Order(wish.urgent, wish.change, by_name))
+
+
 def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
     """Return the work a wish to converge asks for. Raises Refusal (BAD_REQUEST)."""
     named = [bool(wish.key), bool(wish.vault), bool(wish.resource), wish.all]
     if sum(named) != 1:
         raise Refusal(Reason.BAD_REQUEST, "name exactly one of key, vault, resource, or all: true")
+    cause = ordered(wish, cause, by_name=bool(wish.resource))
+    if wish.all and wish.urgent:
+        raise Refusal(Reason.BAD_REQUEST, "urgent is for a key, a vault or a resource, not for all")
     if wish.key:
         return CheckKey(_key(wish.key).key, cause, now)
     if wish.resource:
         return CheckResource(_resource(wish.resource), cause, now, now)
-    if wish.vault.startswith("/"):
-        return CheckVault(cause, now, vault_id=_resource(wish.vault).url)
     if wish.vault:
-        host = wish.vault.lower().removeprefix("https://").rstrip("/")
-        return CheckVault(cause, now, host=_key(f"https://{host}/keys/any").key.host)
+        host, vault_id = _vault(wish.vault)
+        return CheckVault(cause, now, host, vault_id)
     return Sweep(cause, now)
+
+
+def _vault(text: str) -> tuple[str, str]:
+    """Return the host or the id of the vault that a text names."""
+    if text.startswith("/"):
+        return "", _resource(text).url
+    host = text.lower().removeprefix("https://").rstrip("/")
+    return _key(f"https://{host}/keys/any").key.host, ""
+
+
+def audit_item(wish: AuditWish, cause: Cause, now: datetime) -> AuditVault:
+    """Return the work a wish to audit a vault asks for. Raises Refusal (BAD_REQUEST)."""
+    return AuditVault(cause, now, *_vault(wish.vault))
 
 
 def enforce_item(wish: EnforceWish, cause: Cause, now: datetime) -> WorkItem:
     """Return the work a wish to enforce the policy asks for. Raises Refusal (BAD_REQUEST)."""
     if bool(wish.resource) is wish.all:
         raise Refusal(Reason.BAD_REQUEST, "name a resource, or say all: true")
+    if wish.all and wish.urgent:
+        raise Refusal(Reason.BAD_REQUEST, "urgent is for a resource, not for all")
+    cause = ordered(wish, cause, by_name=not wish.all)
     return Sweep(cause, now) if wish.all else CheckResource(_resource(wish.resource), cause, now, now)
 
 
@@ -115,18 +180,16 @@ def rotate_item(wish: RotateWish, cause: Cause, now: datetime) -> RotateKey:
     """Return the work a wish to rotate asks for. Raises Refusal (BAD_REQUEST)."""
     if wish.if_latest_is and not is_key_name(wish.if_latest_is):
         raise Refusal(Reason.BAD_REQUEST, "ifLatestIs is no key version")
-    return RotateKey(_key(wish.key).key, cause, now, wish.if_latest_is.lower())
+    return RotateKey(_key(wish.key).key, ordered(wish, cause), now, wish.if_latest_is.lower())
 
 
 def use_key_item(wish: UseKeyWish, cause: Cause, now: datetime) -> CheckResource:
     """Return the work a wish for another key asks for. Raises Refusal (BAD_REQUEST)."""
     if not wish.key and wish.version is Version.KEEP:
         raise Refusal(Reason.BAD_REQUEST, "name a key, or say version: follow or pin")
-    identity = None
-    if wish.identity:
-        identity = "" if wish.identity == "system" else _resource(wish.identity).url
-    wanted = Wish(_key(wish.key) if wish.key else None, wish.version, slot=_slot(wish.slot), identity=identity)
-    return CheckResource(_resource(wish.resource), cause, now, now, wish=wanted)
+    key, identity = _key(wish.key) if wish.key else None, _identity(wish.identity)
+    wanted = Wish(key, wish.version, slot=_slot(wish.slot), identity=identity)
+    return CheckResource(_resource(wish.resource), ordered(wish, cause, by_name=True), now, now, wish=wanted)
 
 
 def revert_item(wish: RevertWish, cause: Cause, now: datetime) -> CheckResource:
@@ -134,7 +197,25 @@ def revert_item(wish: RevertWish, cause: Cause, now: datetime) -> CheckResource:
     address = _resource(wish.resource)
     if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
         raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
-    return CheckResource(address, cause, now, now, wish=Wish(revert=True, slot=_slot(wish.slot)))
+    wanted = Wish(revert=True, slot=_slot(wish.slot))
+    return CheckResource(address, ordered(wish, cause, by_name=True), now, now, wish=wanted)
+
+
+def revoke_item(wish: RevokeWish, cause: Cause, now: datetime) -> RevokeAccess:
+    """Return the work a wish to revoke asks for. Raises Refusal (BAD_REQUEST) when it is not confirmed."""
+    address = _resource(wish.resource)
+    if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
+        raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
+    identity = _identity(wish.identity)
+    cause = ordered(wish, cause, by_name=True)
+    return RevokeAccess(address, cause, now, now, wish.also_affects, identity, _slot(wish.slot))
+
+
+def _identity(text: str) -> str | None:
+    """Return an identity as wishes carry it: its id, "" for the system-assigned one, None for the one there is."""
+    if text in {"", "system"}:
+        return "" if text else None
+    return _resource(text).url
 
 
 def _slot(text: str) -> str:
@@ -164,6 +245,8 @@ async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dic
     a key, a vault or everything the steps of each resource concerned. Holds structs as they are: the door encodes them.
     """
     told: dict[str, Any] = {"correlationId": item.cause.id, "item": item, "dryRun": dry_run}
+    if isinstance(item, RevokeAccess):
+        told |= await foretold(context, item, dry_run=dry_run)
     if not dry_run:
         await context.ports.queue.put(item)
     elif isinstance(item, RotateKey):
@@ -172,6 +255,8 @@ async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dic
         told["steps"] = [] if held is None else [held]
     elif isinstance(item, CheckKey | CheckVault | Sweep):
         told |= await plan_for(context, item)
+    elif isinstance(item, AuditVault):
+        told["audit"] = await audited(context, item)
     elif isinstance(item, CheckResource):
         steps = await preview(context, item)
         told["exists"] = steps is not None

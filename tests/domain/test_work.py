@@ -12,6 +12,7 @@ from shared.domain.keys import KeyId, KeyRef
 from shared.domain.reasons import Reason, Waited
 from shared.domain.resource import Address, Change
 from shared.domain.work import (
+    AuditVault,
     BadWorkItem,
     Cause,
     CheckChildren,
@@ -19,6 +20,7 @@ from shared.domain.work import (
     CheckResource,
     CheckVault,
     Going,
+    RevokeAccess,
     RotateKey,
     Source,
     Sweep,
@@ -41,6 +43,8 @@ items = st.one_of(
     st.builds(CheckResource, addresses, causes, moments, moments, waits, st.booleans(), st.none() | goings),
     st.builds(CheckChildren, addresses, words, causes, moments, moments, waits, st.none() | keys, words),
     st.builds(RotateKey, keys, causes, moments, words, waits),
+    st.builds(RevokeAccess, addresses, causes, moments, moments, st.integers(0, 9), st.none() | words, words, waits),
+    st.builds(AuditVault, causes, moments, words, words, waits, words, st.integers(0, 900)),
     st.builds(Sweep, causes, moments, waits, st.none() | words, st.none() | st.integers(0, 3)),
 )
 

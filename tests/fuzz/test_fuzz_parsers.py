@@ -25,11 +25,13 @@ from shared.domain.plain import one_line
 from shared.domain.reasons import Reason
 from shared.domain.resource import BadAddress, address_of
 from shared.domain.work import (
+    AuditVault,
     BadWorkItem,
     Cause,
     CheckKey,
     CheckResource,
     CheckVault,
+    RevokeAccess,
     RotateKey,
     Source,
     Sweep,
@@ -52,6 +54,8 @@ ITEMS: list[WorkItem] = [
     CheckVault(CAUSE, NOW, vault_id=VAULT_ID),
     CheckResource(address_of(ID), CAUSE, NOW, NOW),
     RotateKey(parse_key_url(KEY).key, CAUSE, NOW),
+    RevokeAccess(address_of(ID), CAUSE, NOW, NOW, 2, ID),
+    AuditVault(CAUSE, NOW, vault_id=VAULT_ID, cursor="next", skip=1),
     Sweep(CAUSE, NOW, cursor="next"),
 ]
 spoiled = st.builds(

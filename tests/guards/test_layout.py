@@ -19,11 +19,13 @@ from shared.domain.reasons import REMEDIES, Reason
 from shared.domain.resource import Address
 from shared.domain.work import (
     LONGEST_MESSAGE,
+    AuditVault,
     Cause,
     CheckChildren,
     CheckKey,
     CheckResource,
     CheckVault,
+    RevokeAccess,
     RotateKey,
     Source,
     Sweep,
@@ -182,6 +184,8 @@ def test_the_longest_names_fit_into_a_message() -> None:
         CheckResource(place, cause, NOW, NOW, paced=True),
         CheckChildren(place, place.type, cause, NOW, NOW, key=key, host=key.host, paced=True),
         RotateKey(key, cause, NOW, if_latest_is="v" * 127),
+        RevokeAccess(place, cause, NOW, NOW, 99, url, "s" * 100),
+        AuditVault(cause, NOW, key.host, url, cursor="s" * 4_000, skip=900),
         Sweep(cause, NOW, cursor=cursor),
     ]
     for item in items:

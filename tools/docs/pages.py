@@ -106,6 +106,9 @@ def _facts(service: Service) -> list[str]:
         "keep the old version usable after a move for": span(traits.keep_old_for)
         if traits.keep_old_for
         else "see below",
+        "goes on without its grant for": span(traits.keeps_access_for)
+        if traits.keeps_access_for
+        else "not published; count on a day",
         "pace in one subscription": f"{traits.pace.per_second:g} a second, {traits.pace.burst} at once",
         "found by": _found_by(service),
         "children with keys of their own": ", ".join(child.type for child in service.children) or "none",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shared.domain.plan.deciding import plan
+from shared.domain.plan.courtesy import edits_in, wants_rollout
+from shared.domain.plan.deciding import plan, wanted
 from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
 from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
@@ -17,9 +18,12 @@ __all__ = [
     "SetKeys",
     "Step",
     "certainty",
+    "edits_in",
     "forbidden",
     "ignored",
     "lacks_key",
     "plan",
+    "wanted",
     "wants_ground",
+    "wants_rollout",
 ]

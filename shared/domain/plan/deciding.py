@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.domain.keys import KeyHistory
+from shared.domain.plan.courtesy import courteous
 from shared.domain.plan.enforcement import enforced
 from shared.domain.plan.facts import Facts, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden, unsettled
@@ -15,7 +16,12 @@ from shared.domain.service import May, Verb
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
-    """Return what to do, the changes first and in order; () means that nothing is to be done.
+    """Return what to do now, the changes first and in order; () means that nothing is to be done."""
+    return courteous(wanted(facts), facts)
+
+
+def wanted(facts: Facts) -> tuple[Step, ...]:
+    """Return what there is to do, whether or not its time has come.
 
     Keys that are used move before another one is begun with: the move needs no more than it had.
     """

@@ -8,12 +8,15 @@ from datetime import datetime
 from msgspec import Struct
 
 from shared.domain.keys import KeyHistory, KeyId
-from shared.domain.policy import Rule
+from shared.domain.order import Order
+from shared.domain.policy import NO_TAGS, Rule
 from shared.domain.preparation import CreateVault, Preparation, RecoverVault
 from shared.domain.reasons import Blocked, Wait, Waited
 from shared.domain.resource import Address, Edit, Json, KeyUse
 from shared.domain.service import Service
+from shared.domain.tug import Tug
 from shared.domain.vault import Grant, Vault
+from shared.domain.waves import Rollout
 from shared.domain.wish import Wish
 
 
@@ -77,6 +80,15 @@ class Facts(Struct, frozen=True):
     wish: Wish | None = None
     ground: Ground | Blocked | None = None  # known when the rule wants a first key
     managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own
+    order: Order = Order()
+    tags: Mapping[str, str] = NO_TAGS  # those of the resource at its top
+    tug: Tug | None = None
+    rollout: Rollout | None = None  # how the waves before this resource's fare, where that counts
+
+    @property
+    def by_name(self) -> bool:
+        """Return whether a caller named this one resource."""
+        return self.wish is not None or self.order.by_name
 
 
 class SetKeys(Struct, frozen=True, tag=True):

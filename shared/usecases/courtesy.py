@@ -1,0 +1,82 @@
+"""Reading what only a change that is due needs to know, and planning it with that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from shared.domain.courtesy import Owned
+from shared.domain.events import RESOURCE_EVENTS
+from shared.domain.evidence_query import Query
+from shared.domain.plan import Action, Facts, Step, edits_in, plan, wanted, wants_rollout
+from shared.domain.resource import Change, address_of
+from shared.domain.tug import WITHIN, Tug, wins_in
+from shared.domain.work import CheckResource
+from shared.errors import AppError
+from shared.usecases.context import Context
+from shared.usecases.placing import tags_in
+from shared.usecases.rollout import rollout_for
+
+_MOST_LINES = 1000
+_MOMENT = timedelta(milliseconds=1)
+
+
+async def plan_with_courtesy(context: Context, facts: Facts, item: CheckResource) -> tuple[Step, ...]:
+    """Plan; ask for what only a write needs to know when there is one, the dearest last. Raises AppError."""
+    steps = wanted(facts)
+    if not _acts(steps):
+        return steps
+    facts = replace(facts, managed_groups=await context.ports.finder.managed_groups())
+    steps = wanted(facts)
+    rule = facts.rule
+    if not _acts(steps) or rule is None:
+        return steps
+    facts = replace(facts, tags=await _tags(context, facts), tug=await _tug(context, facts, steps, item))
+    steps = plan(facts)
+    if line := wants_rollout(steps, facts):
+        steps = plan(replace(facts, rollout=await rollout_for(context, rule, *line)))
+    return steps
+
+
+def _acts(steps: tuple[Step, ...]) -> bool:
+    return bool(steps) and isinstance(steps[0], Action)
+
+
+async def _tags(context: Context, facts: Facts) -> Mapping[str, str]:
+    """Return the tags of the resource at the top, which a child has as its own."""
+    if not facts.address.parent:
+        return tags_in(facts.body)
+    if facts.rule is None or facts.rule.owned_by_code is Owned.FIX or facts.by_name:
+        return {}
+    top = address_of("/".join(facts.address.url.split("/")[:9]))
+
+    async def ask() -> Mapping[str, str]:
+        service = context.service(top.type)
+        return tags_in(await context.ports.resources.get(service, top) or {}) if service else {}
+
+    return await context.recent.tags.get(top.folded, context.ports.clock.now, ask)
+
+
+async def _tug(context: Context, facts: Facts, steps: tuple[Step, ...], item: CheckResource) -> Tug | None:
+    """Return how often a change that is due was made within a day and set back; None: there is no sign of that.
+
+    The evidence is asked only where something hints at another hand: this instance has made the same change before, or
+    somebody else has just written the resource.
+    """
+    change = next((edit for edit in edits_in(steps) if isinstance(edit, Change)), None)
+    if change is None:
+        return None
+    now, key = context.ports.clock.now(), change.to.url
+    mine = tuple(at for at in context.recent.wins(facts.address, change.slot, key) if now - at <= WITHIN)
+    if not mine and item.cause.event_type.lower() not in RESOURCE_EVENTS:
+        return None
+    query = Query(now - WITHIN, now + _MOMENT, _MOST_LINES, facts.address.folded)
+    try:
+        page = await context.ports.evidence.read(query)
+    except AppError:
+        return Tug(mine) if mine else None  # none is kept, or it cannot be read: one's own memory must do
+    told = wins_in(page.lines, facts.address.folded, change.slot, key)
+    moments = max(mine, told, key=len)
+    return Tug(moments) if moments else None
