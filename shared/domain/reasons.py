@@ -282,7 +282,10 @@ REMEDIES = {
         "The policy expects this subscription and the app cannot read it. Give the app's identity Reader there."
     ),
     Reason.CANNOT: "The service offers no way to do this; docs/services.md says what is known.",
-    Reason.CHOSEN_AT_CREATION: "This is chosen when the resource is made and never changes. Make a new one and move.",
+    Reason.CHOSEN_AT_CREATION: (
+        "This is chosen when the resource is made and never changes. Make a new one and move; docs/limitations.md has "
+        "what goes into its template."
+    ),
     Reason.NO_WAY_BACK: "The service does not go back to Microsoft's key once a key of yours is in use.",
     Reason.SAME_VAULT_ONLY: "The service only takes another key of the same vault. Make the key there.",
     Reason.SAME_REGION_ONLY: "The service only takes keys of its own region. Use a vault there.",
@@ -304,7 +307,10 @@ REMEDIES = {
         "Azure enables customer-managed keys for this kind only on request (aka.ms/cogsvc-cmk). Ask for it first."
     ),
     Reason.KEY_IS_AT_STORAGE: "This kind keeps its data in a storage account of yours. Change the key there.",
-    Reason.KEY_IS_AT_ENCRYPTION_SET: "A disk encryption set holds the key. Change it there; all its disks follow.",
+    Reason.KEY_IS_AT_ENCRYPTION_SET: (
+        "A disk encryption set holds the key. Change it there; all its disks follow. A disk on the platform's key is "
+        "given a set while it is unattached or its machine is deallocated."
+    ),
     Reason.PARTNER_FIRST: (
         "A server that this one replicates to does not hold the key yet. It gets it first; the app comes back."
     ),

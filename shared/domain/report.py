@@ -40,6 +40,7 @@ class Converged(Struct, frozen=True, tag="converged"):
 
     certainty: Certainty
     uses: tuple[InUse, ...] = ()
+    through: tuple[str, ...] = ()  # the ids of the resources whose keys it uses
 
 
 class Waiting(Struct, frozen=True, tag="waiting"):

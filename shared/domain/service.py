@@ -158,6 +158,11 @@ def nothing_unfinished(_body: Json) -> str:
     return ""
 
 
+def by_itself(_body: Json) -> tuple[str, ...]:
+    """Say that a resource uses no key through another one."""
+    return ()
+
+
 def by_kind(body: Json) -> str:
     """Return the resource's kind."""
     return str(body.get("kind") or "")
@@ -170,11 +175,11 @@ class Service(Struct, frozen=True):
     (better loud than a user missed), and nothing else. `write` takes the body and all the edits at once, and returns
     requests that send the least, to be carried out in order, each after the one before has ended; what it does not
     know in the body survives. `kinds` holds the traits of those kinds (folded) that differ from the rest; `kind_of`
-    tells the kind where what matters is not what Azure calls so. `dependents`
-    returns the ids of resources that come into being with this one and have keys of their own, whatever their type.
-    `slots` holds the traits of each slot where they
-    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent;
-    `unfinished` tells what people have left to do for the change before, and without which the next is not made.
+    tells the kind where what matters is not what Azure calls so. `slots` holds the traits of each slot where they
+    differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
+    `dependents` returns the ids of resources that come into being with this one and have keys of their own, whatever
+    their type; `through` those whose keys it uses besides, or instead of, the ones that it names. `unfinished` tells
+    what people have left to do for the change before, and without which the next is not made.
     """
 
     type: str
@@ -184,12 +189,14 @@ class Service(Struct, frozen=True):
     write: Callable[[Json, tuple[Edit, ...]], tuple[Request, ...]]
     children: tuple[ChildList, ...] = ()
     in_graph: bool = True
+    only_counted: bool = False  # it names no key: sweeps look at what the index shows, and nothing else looks for it
     settled: Callable[[Json], Settled] = by_provisioning_state
     kinds: Mapping[str, Traits] = MappingProxyType({})
     kind_of: Callable[[Json], str] = by_kind
     slots: Mapping[str, Traits] = MappingProxyType({})
     withheld: Callable[[Json], str] = nothing_withheld
     unfinished: Callable[[Json], str] = nothing_unfinished
+    through: Callable[[Json], tuple[str, ...]] = by_itself
     audience: Audience = Audience.ARM  # where it is read
     dependents: Callable[[Json], tuple[str, ...]] = nothing_depends
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one

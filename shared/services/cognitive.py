@@ -67,6 +67,12 @@ def _write_account(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     return (patch(body, API_VERSION, {"properties": {"encryption": encryption}}),)
 
 
+def _storage_of(body: Json) -> tuple[str, ...]:
+    found = lookup(body, "properties", "userOwnedStorage")
+    ids = [text(lookup(one, "resourceId")) for one in found] if isinstance(found, list) else []
+    return tuple(filter(None, ids))
+
+
 def _read_scope(body: Json) -> tuple[KeyUse, ...]:
     return _read(lookup(body, "properties"))
 
@@ -209,6 +215,7 @@ ACCOUNTS = Service(
     write=_write_account,
     main_slot=SLOT,
     children=(ChildList(SCOPES.type, "encryptionScopes", LISTS),),
+    through=_storage_of,
     kinds=MappingProxyType(
         {
             "openai": _OPENAI,

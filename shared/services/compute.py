@@ -152,6 +152,11 @@ def _uses_nothing(_body: Json) -> tuple[KeyUse, ...]:
     return ()
 
 
+def _set_of(body: Json) -> tuple[str, ...]:
+    found = text(lookup(body, "properties", "encryption", "diskEncryptionSetId"))
+    return (found,) if found else ()
+
+
 def _at_the_set(type_: str) -> Service:
     """Return a service that names no key of its own: moving the set's key moves it along."""
     traits = replace(
@@ -160,10 +165,26 @@ def _at_the_set(type_: str) -> Service:
         pace=WORK,
         actions=(f"{type_}/read",),
         proven=Proven.DOCUMENTED,
-        sources=("azure-compute-docs disk-encryption.md (2026-04): a set's key is that of all its disks",),
+        same_region=False,
+        sources=(
+            "azure-compute-docs disk-encryption.md (2026-04): a set's key is that of all its disks",
+            "azure-cli pull request 11805 (an existing disk or snapshot is given a set), 22484 (and goes back)",
+            "terraform-provider-azurerm pull request 6207 (not while its virtual machine runs)",
+        ),
         can=dict.fromkeys(Verb, Reason.KEY_IS_AT_ENCRYPTION_SET),
         elsewhere=Reason.KEY_IS_AT_ENCRYPTION_SET,
-        notes=("Which set a disk uses is chosen at the disk (properties.encryption); the app does not change it.",),
+        notes=(
+            (
+                "A sweep counts those on the platform's key by what the index shows, and reads none. Which of them use "
+                "a key through a set is told by a dry run of converge with that key."
+            ),
+            (
+                "One on the platform's key can be given a set later, by PATCH of properties.encryption (type and "
+                "diskEncryptionSetId), while it is unattached or its virtual machine is deallocated; and back while it "
+                "has no incremental snapshots. The app does neither: no rule names a set, and machines would have to "
+                "stop."
+            ),
+        ),
     )
     return Service(
         type=type_,
@@ -171,7 +192,9 @@ def _at_the_set(type_: str) -> Service:
         traits=traits,
         read=_uses_nothing,
         write=nothing_to_send,
-        in_graph=False,  # there are many, and none names a key: nothing to look for
+        in_graph=False,  # there are many, and none names a key
+        only_counted=True,
+        through=_set_of,
     )
 
 

@@ -102,6 +102,11 @@ def _to_rewrite(body: Json) -> str:
     return told if left and _mode(body) != _NEW_KMS else ""
 
 
+def _set_of(body: Json) -> tuple[str, ...]:
+    found = text(lookup(body, "properties", "diskEncryptionSetID"))
+    return (found,) if found else ()
+
+
 def _mode(body: Json) -> str:
     """Return which of the two KMS a cluster uses: a key without a version is the new one [SDK, from 2026-07-01]."""
     try:
@@ -199,6 +204,7 @@ CLUSTERS = Service(
     kinds=MappingProxyType({_NEW_KMS.lower(): _ENCRYPTS_ANEW}),
     kind_of=_mode,
     unfinished=_to_rewrite,
+    through=_set_of,
 )
 
 

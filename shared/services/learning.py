@@ -42,6 +42,11 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     return (patch(body, API_VERSION, {"properties": {"encryption": key}}),)
 
 
+def _hub_of(body: Json) -> tuple[str, ...]:
+    found = text(lookup(body, "properties", "hubResourceId"))
+    return (found,) if found else ()
+
+
 def _dependents(body: Json) -> tuple[str, ...]:
     """Return what the workspace stands on: keys do not pass down, each of these has one of its own."""
     names = ("storageAccount", "containerRegistry", "keyVault", "applicationInsights")
@@ -135,6 +140,7 @@ WORKSPACES = Service(
         {"hub": _HUB, "project": _PROJECT, "featurestore": _UNSETTLED, _SERVICE_SIDE: _ON_SERVICE_SIDE}
     ),
     kind_of=_kind,
+    through=_hub_of,
 )
 
 SERVICES = (WORKSPACES,)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from shared.domain.order import Order
 from shared.domain.plan import Action, Facts, Ground, SetKeys, Step, certainty, ignored
+from shared.domain.policy import Rule
 from shared.domain.reasons import PATIENT, Blocked, Reason, Wait, Waited, wait_or_give_up
 from shared.domain.report import (
     Answered,
@@ -202,22 +203,37 @@ async def _converge(
         rule = await rule_for(context, item.address, seen.body)
         if rule is not None and item.wish is None and not progress.wrote and ignored(service, seen.body, rule):
             return LeftAlone(rule.name)
-        if service.children:
-            context.recent.tags.note(item.address.folded, tags_in(seen.body), seen.at)
-        asked = Wanted(rule, item.wish, item.waited, item.cause.order)
-        facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
-        progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), _granted_at(facts)
-        progress.afterwards = service.traits_of(seen.body).afterwards
+        facts = await _known(context, service, item, seen, rule, keys_as_of, progress)
         steps = await plan_with_courtesy(context, facts, item)
+        as_of = _as_of(facts, seen.at)
         if not (steps and isinstance(steps[0], Action)):
-            return _finish(context, item, facts, steps, progress.as_of, progress)
+            return _finish(context, item, facts, steps, as_of, progress)
         if step := await _not_now(context, item, steps[0], progress):
             return _ended((step, *steps[1:]), progress)
-        if clock.now() - progress.as_of <= FRESH and await _act(context, facts, steps[0], progress):
+        if clock.now() - as_of <= FRESH and await _act(context, facts, steps[0], progress):
             return _ended((_goes_on(context, item, None),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.
         keys_as_of, seen = clock.now(), None
     return _ended((_moves_on(context, item),), progress)
+
+
+async def _known(
+    context: Context,
+    service: Service,
+    item: CheckResource,
+    seen: Seen,
+    rule: Rule | None,
+    keys_as_of: datetime,
+    progress: Progressed,
+) -> Facts:
+    """Return the facts, and note what the report and later looks need of them. Raises AppError."""
+    if service.children:
+        context.recent.tags.note(item.address.folded, tags_in(seen.body), seen.at)
+    asked = Wanted(rule, item.wish, item.waited, item.cause.order)
+    facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
+    progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), _granted_at(facts)
+    progress.afterwards = service.traits_of(seen.body).afterwards
+    return facts
 
 
 async def _act(context: Context, facts: Facts, step: Action, progress: Progressed) -> bool:
@@ -278,7 +294,7 @@ def _finish(
         return _ended(tuple(ended), progress)
     context.recent.note_converged(facts.address, as_of)
     _note_wins(context, facts, progress)
-    return Converged(certainty(facts), _in_use(facts.uses))
+    return Converged(certainty(facts), _in_use(facts.uses), facts.service.through(facts.body))
 
 
 def _note_wins(context: Context, facts: Facts, progress: Progressed) -> None:

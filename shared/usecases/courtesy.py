@@ -33,10 +33,12 @@ async def plan_with_courtesy(context: Context, facts: Facts, item: CheckResource
     rule = facts.rule
     if not _acts(steps) or rule is None:
         return steps
+    if item.going is not None and item.going.changes == edits_in(steps):
+        return steps  # what was begun is brought to its end
     facts = replace(facts, tags=await _tags(context, facts), tug=await _tug(context, facts, steps, item))
     steps = plan(facts)
     if line := wants_rollout(steps, facts):
-        steps = plan(replace(facts, rollout=await rollout_for(context, rule, *line)))
+        steps = plan(replace(facts, rollout=await rollout_for(context, facts, rule, *line)))
     return steps
 
 

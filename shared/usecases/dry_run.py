@@ -7,18 +7,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from shared.domain.policy import Mode
-from shared.domain.resource import Address, Json, KeyUse
+from shared.domain.resource import Address, Json, KeyUse, fold
 from shared.domain.service import Service
 from shared.domain.work import CheckResource, Expansion, Sweep
 from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.candidates import Scope
 from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
-from shared.usecases.expand import scope_for
+from shared.usecases.expand import scope_for, types_of
 from shared.usecases.observe import read_uses
 from shared.usecases.unencrypted import wanted_for
 
 MOST = 200  # resources planned, and collections listed: an HTTP caller is cut off after 230 seconds
+MOST_THROUGH = 20_000  # noted while the index is looked through; those that are not concerned are dropped
 AT_ONCE = 8
 
 
@@ -28,8 +29,9 @@ async def plan_for(context: Context, item: Expansion) -> dict[str, Any]:
     if not isinstance(scope, Scope):
         return {"resources": [], "truncated": False, "blocked": scope.blocked}
     found: list[Address] = []
+    through: list[tuple[str, tuple[str, ...]]] = []
     truncated = False
-    async for address in _concerned(context, scope, unencrypted=isinstance(item, Sweep)):
+    async for address in _concerned(context, scope, through, unencrypted=isinstance(item, Sweep)):
         if address is None or len(found) == MOST:
             truncated = True
             break
@@ -37,7 +39,14 @@ async def plan_for(context: Context, item: Expansion) -> dict[str, Any]:
     planned: list[dict[str, Any]] = []
     for start in range(0, len(found), AT_ONCE):
         planned += await asyncio.gather(*(_plan(context, item, one) for one in found[start : start + AT_ONCE]))
-    return {"resources": planned, "truncated": truncated}
+    told: dict[str, Any] = {"resources": planned, "truncated": truncated}
+    return told if isinstance(item, Sweep) else {**told, "through": _users_of(found, through)}
+
+
+def _users_of(found: list[Address], through: list[tuple[str, tuple[str, ...]]]) -> list[dict[str, str]]:
+    """Return who uses the keys of the resources concerned, such as the disks of an encryption set."""
+    concerned = {address.folded for address in found}
+    return [{"id": id_, "uses": one} for id_, others in through for one in others if fold(one) in concerned]
 
 
 async def _plan(context: Context, item: Expansion, address: Address) -> dict[str, Any]:
@@ -49,9 +58,13 @@ async def _plan(context: Context, item: Expansion, address: Address) -> dict[str
     return {"id": address.url, "exists": steps is not None, "steps": steps or ()}
 
 
-async def _concerned(context: Context, scope: Scope, *, unencrypted: bool) -> AsyncIterator[Address | None]:
-    """Yield the resources concerned; None when too many collections would have to be listed."""
-    types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
+async def _concerned(
+    context: Context, scope: Scope, through: list[tuple[str, tuple[str, ...]]], *, unencrypted: bool
+) -> AsyncIterator[Address | None]:
+    """Yield the resources concerned; None when too many collections would have to be listed. Notes in `through` who
+    uses the key of others, up to MOST_THROUGH.
+    """
+    types = types_of(context, counted=not unencrypted)
     lists, cursor = 0, None
     while True:
         page = await context.ports.finder.page(types, cursor)
@@ -60,6 +73,8 @@ async def _concerned(context: Context, scope: Scope, *, unencrypted: bool) -> As
             if service is None:
                 continue
             address = Address(service.type, str(row["id"]))
+            if (others := service.through(row)) and len(through) < MOST_THROUGH:
+                through.append((address.url, others))
             if _concerns(scope, service, row) or (unencrypted and await _wants_key(context, service, address, row)):
                 yield address
             lists += len(service.children)

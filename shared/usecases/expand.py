@@ -103,8 +103,7 @@ async def _come_back_when_valid(context: Context, item: CheckKey, scope: Scope) 
 
 
 async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
-    types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
-    page = await context.ports.finder.page(types, item.cursor)
+    page = await context.ports.finder.page(types_of(context, counted=isinstance(item, Sweep)), item.cursor)
     work: list[WorkItem] = []
     unencrypted = 0
     for row in page.rows:
@@ -120,6 +119,12 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
     if page.cursor is not None:
         await context.ports.queue.put(next_page(item, page.cursor))
     return Expanded(len(page.rows), len(work), more=page.cursor is not None, unencrypted=unencrypted)
+
+
+def types_of(context: Context, *, counted: bool) -> frozenset[str]:
+    """Return the types to look through; `counted`: those as well that name no key."""
+    wanted = (one for one in context.services.values() if one.in_graph or (counted and one.only_counted))
+    return frozenset(one.type.lower() for one in wanted)
 
 
 async def _for_row(context: Context, item: Expansion, scope: Scope, service: Service, row: Json) -> list[WorkItem]:

@@ -6,29 +6,44 @@ them and are not counted there, and who was just mended counts a little later.
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from shared.domain.code_marks import mark_of
 from shared.domain.courtesy import Owned
-from shared.domain.keys import BadKeyUrl, parse_key_url
+from shared.domain.keys import BadKeyUrl, KeyHistory, KeyRef, Material, parse_key_url
 from shared.domain.plan import Facts, forbidden, lacks_key
-from shared.domain.policy import Mode, Rule
+from shared.domain.policy import Rule
+from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Json, KeyUse
-from shared.domain.service import Service
+from shared.domain.service import Service, Verb
 from shared.domain.waves import Member, Rollout, place_of, rollout_before
 from shared.usecases.context import Context
 from shared.usecases.placing import rule_for, tags_in
 
 
-async def rollout_for(context: Context, rule: Rule, what: str, wave: int) -> Rollout:
+class Line(Struct, frozen=True):
+    """What is rolled out: a key version and what it is made of, or a first key, which has no version."""
+
+    rule: Rule
+    target: KeyRef
+    material: Material | None = None
+
+
+async def rollout_for(context: Context, facts: Facts, rule: Rule, what: str, wave: int) -> Rollout:
     """Return how the waves before this one fare, as of a minute ago at most. Raises AppError."""
+    target = parse_key_url(what)
+    history = facts.keys.get(target.key)
+    version = history.find(target.version) if isinstance(history, KeyHistory) and target.version else None
+    line = Line(rule, target, version.material if version else None)
 
     async def ask() -> tuple[Member, ...]:
-        return await _members(context, rule, what)
+        return await _members(context, line)
 
     members = await context.recent.rollouts.get(f"{rule.name}\n{what}", context.ports.clock.now, ask)
     return rollout_before(rule.waves, wave, members)
 
 
-async def _members(context: Context, rule: Rule, what: str) -> tuple[Member, ...]:
+async def _members(context: Context, line: Line) -> tuple[Member, ...]:
     types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
     found: list[Member] = []
     cursor: str | None = None
@@ -36,7 +51,7 @@ async def _members(context: Context, rule: Rule, what: str) -> tuple[Member, ...
         page = await context.ports.finder.page(types, cursor)
         for row in page.rows:
             service = context.service(str(row.get("type")))
-            member = await _member(context, rule, what, service, row) if service else None
+            member = await _member(context, line, service, row) if service else None
             if member is not None:
                 found.append(member)
         if page.cursor is None:
@@ -44,40 +59,55 @@ async def _members(context: Context, rule: Rule, what: str) -> tuple[Member, ...
         cursor = page.cursor
 
 
-async def _member(context: Context, rule: Rule, what: str, service: Service, row: Json) -> Member | None:
-    """Return a resource's part in the roll-out; None: it has none, or it is not the app that would move it."""
+async def _member(context: Context, line: Line, service: Service, row: Json) -> Member | None:
+    """Return a resource's part in the roll-out; None: it has none, or the app would never move it."""
     address = Address(service.type, str(row["id"]))
     try:
         uses = service.read(row)
     except BadKeyUrl:
         return None
-    there = _there(rule, what, service, uses)
-    if there is None or await _left_alone(context, rule, service, address, row):
+    there = _there(line, service, uses)
+    if there is None or not _can(line, service, row, uses) or await _left_alone(context, line, service, address, row):
         return None
-    return Member(address.url, place_of(address.folded, what), there)
+    return Member(address.url, place_of(address.folded, line.target.url), there)
 
 
-def _there(rule: Rule, what: str, service: Service, uses: tuple[KeyUse, ...]) -> bool | None:
+def _there(line: Line, service: Service, uses: tuple[KeyUse, ...]) -> bool | None:
     """Return whether a resource is where the roll-out brings it; None: it does not concern it. Followers are not ours
     to hold, nor do they hold others.
     """
-    target = parse_key_url(what)
+    target = line.target
     if target.version is None:
-        return None if rule.encryption is not Mode.FIX else not lacks_key(service, uses)
-    mine = [use for use in uses if use.configured.key == target.key and not use.follows]
+        return not lacks_key(service, uses) if service.main_slot else None
+    mine = _mine(line, uses)
     if not mine:
         return None
     return all(use.configured == target and use.effective in {None, target.version} for use in mine)
 
 
-async def _left_alone(context: Context, rule: Rule, service: Service, address: Address, row: Json) -> bool:
-    own = await rule_for(context, address, row)
-    if own is None or own.name != rule.name:
+def _mine(line: Line, uses: tuple[KeyUse, ...]) -> list[KeyUse]:
+    key = line.target.key
+    return [use for use in uses if use.configured.key == key and not use.follows and not use.tenant_is_foreign]
+
+
+def _can(line: Line, service: Service, row: Json, uses: tuple[KeyUse, ...]) -> bool:
+    """Return whether the service can be brought there and the rule allows it: who never goes must not hold the rest."""
+    verb = Verb.ENABLE if line.target.version is None else Verb.REPOINT
+    slots = [use.slot for use in _mine(line, uses)] or [service.main_slot]
+    for traits in (service.traits_of(row, slot) for slot in slots):
+        able = not isinstance(traits.ability(verb), Reason) and not traits.elsewhere
+        if not able or not traits.permissions(verb) <= line.rule.may:
+            return False
+    return line.material is None or service.traits_of(row).accepts.accept(line.material)
+
+
+async def _left_alone(context: Context, line: Line, service: Service, address: Address, row: Json) -> bool:
+    rule = await rule_for(context, address, row)
+    if rule is None or rule.name != line.rule.name:
         return True
     if rule.owned_by_code is Owned.REPORT and mark_of(tags_in(row), rule.code_tags):
         return True
     managed = await context.ports.finder.managed_groups()
     now = context.ports.clock.now()
-    return (
-        forbidden(Facts(service, address, row, (), {}, now, own, own=context.own, managed_groups=managed)) is not None
-    )
+    facts = Facts(service, address, row, (), {}, now, rule, own=context.own, managed_groups=managed)
+    return forbidden(facts) is not None

@@ -13,6 +13,7 @@ from shared.domain.report import Stopped
 from shared.domain.work import Cause, Source, Sweep
 from shared.usecases.wishes import ConvergeWish, RotateWish, converge_item, put_or_plan, rotate_item
 from tests.support.azure import MID, OLD, START, Azure, account, estate, on_azure, scope, version
+from tests.support.moving import resource, split
 from tests.support.policies import PolicyFile
 from tests.support.waves import (
     DAY,
@@ -191,6 +192,26 @@ def test_who_is_under_another_rule_holds_nobody(tmp_path: Path) -> None:
         assert moved(azure, USERS) == {MID}
 
     on_azure(just_rotated(*USERS, *by_hand), story, environ=PolicyFile(tmp_path, rules).environ)
+
+
+def test_who_can_never_move_under_the_rule_holds_nobody(tmp_path: Path) -> None:
+    unproven = [
+        resource(
+            "Microsoft.EventHub/namespaces",
+            f"hub{number}",
+            {"encryption": {"keySource": "Microsoft.KeyVault", "keyVaultProperties": [split(OLD)]}},
+        )
+        for number in range(10)
+    ]
+
+    async def story(azure: Azure) -> None:
+        await azure.check_key()
+        await azure.drain(until=timedelta(hours=25))
+        assert moved(azure, USERS) == {MID}
+        refusals = [one.reasons for one in azure.reports if one.address and one.address.arm.name == "hub1"]
+        assert (Reason.NOT_ALLOWED_BY_RULE,) in refusals
+
+    on_azure(just_rotated(*USERS, *unproven), story, environ=policy(tmp_path))
 
 
 def test_a_scope_waits_for_its_wave_too(tmp_path: Path) -> None:

@@ -7,8 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sandbox.wire import Answer
+from sandbox.world import Hooks
+from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
-from shared.domain.work import Cause, Source, Sweep
+from shared.domain.resource import Change
+from shared.domain.work import Cause, CheckResource, Going, Source, Sweep
 from shared.usecases.wishes import (
     ConvergeWish,
     UseKeyWish,
@@ -16,7 +20,7 @@ from shared.usecases.wishes import (
     put_or_plan,
     use_key_item,
 )
-from tests.support.azure import MID, OLD, Azure, account, estate, on_azure, version
+from tests.support.azure import MID, OLD, SUB, Azure, account, estate, on_azure, version
 from tests.support.policies import PolicyFile, text
 from tests.support.waves import DAY, KEY, moved, rule, users, waits
 
@@ -140,5 +144,21 @@ def test_a_dry_run_says_when_the_window_opens(tmp_path: Path) -> None:
         (step,) = (await put_or_plan(azure.app.context, item, dry_run=True))["steps"]
         assert (step.reason, step.again_at) == (Reason.OUTSIDE_WINDOW, SATURDAY)
         assert f"should use {KEY}/{MID}" in step.detail
+
+    on_azure(estate(*USERS), story, environ=policy(tmp_path, WEEKEND))
+
+
+def test_what_was_begun_is_brought_to_its_end_although_the_window_has_closed(tmp_path: Path) -> None:
+    operation = f"https://management.azure.com/subscriptions/{SUB}/operations/forgotten?api-version=2025-01-01"
+    change = Change("encryption", parse_key_url(f"{KEY}/{MID}"), follow=False)
+
+    async def story(azure: Azure) -> None:
+        now = azure.time.now()
+        cause, address = Cause("c", Source.EVENT), azure.address(USERS[0])
+        ended = Answer(200, {"content-type": "application/json"}, b'{"status": "Succeeded"}')
+        azure.world.hooks = Hooks(before=lambda call: ended if call.path.endswith("/forgotten") else None)
+        await azure.put(CheckResource(address, cause, now, now, going=Going(operation, 0, (change,))))
+        await azure.drain()
+        assert azure.in_use(USERS[0]) == MID
 
     on_azure(estate(*USERS), story, environ=policy(tmp_path, WEEKEND))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.domain.plan.courtesy import edits_in, wants_rollout
-from shared.domain.plan.deciding import plan, wanted
+from shared.domain.plan.deciding import plan, through_another, wanted
 from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
 from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden
@@ -23,6 +23,7 @@ __all__ = [
     "ignored",
     "lacks_key",
     "plan",
+    "through_another",
     "wanted",
     "wants_ground",
     "wants_rollout",

@@ -11,8 +11,8 @@ from shared.domain.plan.rotation import step_of
 from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
-from shared.domain.resource import Change, Edit, KeyUse, Revert
-from shared.domain.service import May, Verb
+from shared.domain.resource import Change, Edit, Json, KeyUse, Revert
+from shared.domain.service import May, Service, Verb
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
@@ -28,7 +28,7 @@ def wanted(facts: Facts) -> tuple[Step, ...]:
     moved = _moved(facts)
     if moved and isinstance(moved[0], SetKeys):
         return moved
-    return (*enforced(facts), *moved)
+    return moved if through_another(facts.service, facts.body) else (*enforced(facts), *moved)
 
 
 def _moved(facts: Facts) -> tuple[Step, ...]:
@@ -52,6 +52,11 @@ def _found(facts: Facts) -> list[Found]:
             return [(Blocked(elsewhere, facts.wish.slot), None)]
         return list(wished(facts, facts.wish))
     return [(step, use) for use in facts.uses if (step := step_of(use, facts)) is not None]
+
+
+def through_another(service: Service, body: Json) -> bool:
+    """Return whether a resource that names no key of its own stands on another one's: nothing is to be enforced."""
+    return service.traits_of(body).elsewhere is not None and bool(service.through(body))
 
 
 def verb_of(edit: Edit, use: KeyUse | None) -> Verb:
