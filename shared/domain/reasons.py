@@ -30,6 +30,11 @@ class Reason(Enum):
     VAULT_UNREACHABLE = "vault_unreachable"
     VAULT_NOT_PROTECTED = "vault_not_protected"
     VAULT_CLOSED = "vault_closed"
+    VAULT_WITHOUT_POLICIES = "vault_without_policies"
+    VAULT_DELETED = "vault_deleted"
+    VAULT_NAME = "vault_name"
+    KEY_DELETED = "key_deleted"
+    PROVIDER_NOT_REGISTERED = "provider_not_registered"
     # What an audit of vaults finds
     VAULT_NOT_RBAC = "vault_not_rbac"
     VAULT_NOT_AUDITED = "vault_not_audited"
@@ -38,11 +43,6 @@ class Reason(Enum):
     KEY_TYPE_UNEXPECTED = "key_type_unexpected"
     KEY_NEVER_EXPIRES = "key_never_expires"
     KEY_NOT_ROTATED = "key_not_rotated"
-    VAULT_WITHOUT_POLICIES = "vault_without_policies"
-    VAULT_DELETED = "vault_deleted"
-    VAULT_NAME = "vault_name"
-    KEY_DELETED = "key_deleted"
-    PROVIDER_NOT_REGISTERED = "provider_not_registered"
     # Hard rules
     OWN_RESOURCE = "own_resource"
     MANAGED_BY_AZURE = "managed_by_azure"

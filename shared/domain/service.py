@@ -55,9 +55,9 @@ class May(Enum):
     CREATE_KEY = "create-key"  # making the key that the rule names
     GRANT = "grant"  # letting a resource's identity use that key
     HARDEN = "harden"  # turning on soft delete and purge protection of its vault
-    REVOKE = "revoke"  # taking away, on a caller's confirmed wish, what lets a resource's identity use its keys
     CREATE_VAULT = "create-vault"  # making the vault that the rule names
     RECOVER = "recover"  # taking back a deleted vault or key that holds the name
+    REVOKE = "revoke"  # taking away, on a caller's confirmed wish, what lets a resource's identity use its keys
 
 
 class Proven(Enum):

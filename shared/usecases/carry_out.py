@@ -35,6 +35,7 @@ class Progressed(Struct):
     as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
+    told_below: bool = False  # what comes along with the resource was asked for
     remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
 

@@ -192,7 +192,6 @@ async def _converge(
     keys_as_of = fresh_enough(context)
     if seen is not None and (clock.now() - seen.at > FRESH or context.recent.written_since(item.address, seen.at)):
         seen = None
-    told = False
     for _ in range(MOST_ROUNDS):
         if seen is None:
             async with refusals_told(context, item.address):
@@ -200,9 +199,7 @@ async def _converge(
         if seen is None:
             context.recent.forget(item.address)
             return Gone()
-        if not told:
-            await look_at_dependents(context, service, seen.body, item)
-            told = True
+        await look_at_dependents(context, service, seen.body, item, progress)
         rule = await rule_for(context, item.address, seen.body)
         if rule is not None and item.wish is None and not progress.wrote and ignored(service, seen.body, rule):
             return LeftAlone(rule.name)

@@ -6,15 +6,27 @@ from shared.domain.policy import Mode
 from shared.domain.resource import Address, BadAddress, Json, address_of
 from shared.domain.service import Service
 from shared.domain.work import CheckResource, Source
+from shared.usecases.carry_out import Progressed
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
 
 _SWEPT = {Source.TIMER}  # a sweep comes to each of them anyway
 
 
-async def look_at_dependents(context: Context, service: Service, body: Json, item: CheckResource) -> None:
-    """Put an item for each resource of a known type that this one names. What Azure manages is left out."""
-    if item.waited is not None or item.going is not None or item.wish is not None or item.cause.source in _SWEPT:
+async def look_at_dependents(
+    context: Context, service: Service, body: Json, item: CheckResource, progress: Progressed
+) -> None:
+    """Put an item for each resource of a known type that this one names, once in a handling. What Azure manages is left
+    out.
+    """
+    first, progress.told_below = not progress.told_below, True
+    if (
+        not first
+        or item.waited is not None
+        or item.going is not None
+        or item.wish is not None
+        or item.cause.source in _SWEPT
+    ):
         return
     found = [known for id_ in service.dependents(body) if (known := _known(context, id_)) is not None]
     if not found or all(rule.encryption is not Mode.FIX for rule in (await context.ports.policies.current()).rules):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import example, given
@@ -16,7 +16,17 @@ from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material, parse_ke
 from shared.domain.plan import Action, Facts, Ground, Own, SetKeys, Step, plan
 from shared.domain.policy import Mode, NewKey, Origin, Region, Rule, Site, Version
 from shared.domain.policy_text import BadPolicy, read_policy
-from shared.domain.preparation import AssignIdentity, CreateKey, CreateVault, GrantAccess, HardenVault, RecoverKey
+from shared.domain.preparation import (
+    AssignIdentity,
+    CreateKey,
+    CreateVault,
+    GrantAccess,
+    HardenVault,
+    Preparation,
+    RecoverKey,
+    RecoverVault,
+    right_for,
+)
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Address, Change, Json, KeyUse
 from shared.domain.service import Can, May, Service, Verb
@@ -335,6 +345,26 @@ def test_what_a_rule_says_wrongly_of_its_key_is_named(line: str) -> None:
     rule = {"name": "one", **yaml.safe_load(line)}
     with pytest.raises(BadPolicy, match=r"rules\[0\]"):
         read_policy({"version": 1, "rules": [rule]}, {})
+
+
+def test_nothing_that_the_app_asks_for_purges() -> None:
+    steps = [
+        CreateVault(VAULT, "westeurope", "t", "standard"),
+        RecoverVault(VAULT, "westeurope", "t"),
+        HardenVault(VAULT),
+        CreateKey(VAULT, KEY, NewKey()),
+        RecoverKey(VAULT, KEY),
+        AssignIdentity(ONE),
+        GrantAccess(VAULT, WHO, "t", "role", ()),
+        GrantAccess(VAULT, WHO, "t", "", ("get",)),
+    ]
+    assert {type(step) for step in steps} == set(get_args(Preparation))
+    asked = {right_for(step, SERVICE.type) for step in steps}
+    for service in services().values():
+        for traits in (service.traits, *service.kinds.values(), *service.slots.values()):
+            asked |= {*traits.actions, *traits.access.permissions}
+    assert len(asked) > len(steps)
+    assert not [one for one in asked if "purge" in one.lower() or one.endswith("*")]
 
 
 def test_roles_count_where_roles_decide_and_access_policies_elsewhere() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.identity import issue
+from sandbox.identity import principal_of as object_id
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.plan import SetKeys
@@ -29,6 +30,7 @@ MAKING = (
 RECOVERING = ("may: [create-vault, create-key, grant, recover]", *MAKING[1:])
 NEW = "https://kv-{location}.vault.azure.net/keys/cmk"
 PLACE = f"{group()}/providers/Microsoft.KeyVault/vaults/kv-westeurope"
+OFFICER = "14b46e9e-c2b7-41b4-b07b-48a6ebf60603"  # Key Vault Crypto Officer
 STEPS = [CreateVault, CreateKey, AssignIdentity, GrantAccess]
 
 
@@ -330,5 +332,28 @@ def test_a_grant_on_a_new_vault_that_spreads_slowly_is_waited_for(tmp_path: Path
         assert isinstance((await enforced(azure, one)).outcome, Waiting)
         await azure.drain(until=timedelta(hours=1))
         assert key_of(azure, one)["keyname"] == "cmk"
+
+    on_azure(nothing_yet(one, vault()), story, environ=policy_of(tmp_path))
+
+
+@pytest.mark.parametrize("granted", [True, False], ids=["with rights there", "without"])
+def test_the_app_reads_a_vault_that_it_made_by_rights_above_it_and_says_so_where_it_has_none(
+    tmp_path: Path, *, granted: bool
+) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        azure.world.memory.setdefault("vault", {})["strict"] = True
+        if granted:
+            me = object_id(azure.world, azure.world.app_client_id)
+            kind = "Microsoft.Authorization/roleAssignments"
+            properties = {"principalId": me, "roleDefinitionId": f"/x/{OFFICER}", "scope": group()}
+            azure.world.resources.put({"id": f"{group()}/providers/{kind}/r", "type": kind, "properties": properties})
+        report = await enforced(azure, one)
+        if granted:
+            assert isinstance(report.outcome, Converged), report.outcome
+        else:
+            assert refusal(report) is Reason.VAULT_FORBIDDEN
+            assert [type(done.step) for done in report.did] == [CreateVault]
 
     on_azure(nothing_yet(one, vault()), story, environ=policy_of(tmp_path))
