@@ -195,7 +195,10 @@ REMEDIES = {
         "The policy expects this subscription and the app cannot read it. Give the app's identity Reader there."
     ),
     Reason.CANNOT: "The service offers no way to do this; docs/services.md says what is known.",
-    Reason.CHOSEN_AT_CREATION: "This is chosen when the resource is made and never changes. Make a new one and move.",
+    Reason.CHOSEN_AT_CREATION: (
+        "This is chosen when the resource is made and never changes. Make a new one and move; docs/limitations.md has "
+        "what goes into its template."
+    ),
     Reason.NO_WAY_BACK: "The service does not go back to Microsoft's key once a key of yours is in use.",
     Reason.SAME_VAULT_ONLY: "The service only takes another key of the same vault. Make the key there.",
     Reason.SAME_REGION_ONLY: "The service only takes keys of its own region. Use a vault there.",
