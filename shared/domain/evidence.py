@@ -205,7 +205,12 @@ def _wish(item: WorkItem | None) -> Json | None:
         return {"rotate": item.key.url, **({"ifLatestIs": item.if_latest_is} if item.if_latest_is else {})}
     if isinstance(item, CheckResource) and item.wish is not None:
         wish = item.wish
-        told = {"useKey": _url(wish.key), "slot": wish.slot, "identity": wish.identity or ""}
+        told = {
+            "useKey": _url(wish.key),
+            "through": _url(wish.through),
+            "slot": wish.slot,
+            "identity": wish.identity or "",
+        }
         told |= {"version": wish.version.value if wish.version is not Version.KEEP else ""}
         return {"revert": True} if wish.revert else {name: value for name, value in told.items() if value}
     return None
