@@ -216,7 +216,12 @@ def _wish(item: WorkItem | None) -> Json | None:
         return {name: value for name, value in asked.items() if value}
     if isinstance(item, CheckResource) and item.wish is not None:
         wish = item.wish
-        told = {"useKey": _url(wish.key), "slot": wish.slot, "identity": wish.identity or ""}
+        told = {
+            "useKey": _url(wish.key),
+            "through": _url(wish.through),
+            "slot": wish.slot,
+            "identity": wish.identity or "",
+        }
         told |= {"version": wish.version.value if wish.version is not Version.KEEP else ""}
         return {"revert": True} if wish.revert else {name: value for name, value in told.items() if value}
     return None

@@ -104,6 +104,7 @@ class Reason(Enum):
     OPERATION_GOING_ON = "operation_going_on"
     SWEEP_GOING_ON = "sweep_going_on"
     NOT_YET_IN_EFFECT = "not_yet_in_effect"
+    HOPPING = "hopping"
     FOLLOWS_BY_ITSELF = "follows_by_itself"
     FOLLOW_OVERDUE = "follow_overdue"
     FOLLOW_FAILED = "follow_failed"
@@ -296,8 +297,9 @@ REMEDIES = {
     Reason.NEVER_FOLLOWS: "The service takes up no new versions by itself; leave it pinned and let the app move it.",
     Reason.ALWAYS_FOLLOWS: "The service always takes up the newest version by itself and cannot be held at one.",
     Reason.HOP_ONLY: (
-        "The service takes up a new version only by moving to another key and back, 15 to 30 minutes apart. Do it by "
-        "hand, with the old version enabled throughout."
+        "The service takes up a new version only by moving to another key and back, 15 to 30 minutes apart. POST "
+        "use-key with `through`, a temporary key, does it where the rule says `may: [hop]`. Keep the old version "
+        "enabled throughout."
     ),
     Reason.CHANGES_MODE: (
         "This would change how the service encrypts, and not only which key it uses. Do it by hand; docs/services.md "
@@ -342,6 +344,7 @@ REMEDIES = {
     Reason.OPERATION_GOING_ON: "Azure is carrying the change out; the app looks again.",
     Reason.SWEEP_GOING_ON: "A sweep is going on already; this one was not begun.",
     Reason.NOT_YET_IN_EFFECT: "The version is configured and not reported as in effect yet; the app looks again.",
+    Reason.HOPPING: "The resource is on the temporary key; the app moves it back after the pause.",
     Reason.FOLLOWS_BY_ITSELF: (
         "The service takes up the new version by itself; the app looks again when it should have."
     ),
@@ -417,6 +420,8 @@ PATIENCE = {
     Reason.SWEEP_GOING_ON: Patience(_M, 10 * _M, 12 * _H),
     Reason.PARTNER_FIRST: Patience(_M, 30 * _M, _D),
     Reason.NOT_YET_IN_EFFECT: Patience(30 * _S, 10 * _M, 2 * _H),
+    # 15 to 30 minutes lie between the two changes [azure-docs synapse-analytics/security/workspaces-encryption].
+    Reason.HOPPING: Patience(30 * _M, 30 * _M, _D),
     # A service that follows looks again at its own pace, within the hour where it is known [services.md 1.5].
     Reason.FOLLOW_FAILED: Patience(10 * _M, _H, _D),
     Reason.OTHERS_MOVE_IT: Patience(5 * _S, 5 * _M, 4 * _H),

@@ -56,7 +56,8 @@ async def gather(
     context.recent.note_uses(address, uses)
     now = context.ports.clock.now()
     keys: dict[KeyId, KeyHistory | Blocked] = {}
-    wished = [wanted.wish.key.key] if wanted.wish is not None and wanted.wish.key is not None else []
+    named = (wanted.wish.key, wanted.wish.through) if wanted.wish is not None else ()
+    wished = [one.key for one in named if one is not None]
     for key in dict.fromkeys([*wished, *(use.configured.key for use in uses if not use.tenant_is_foreign)]):
         mine = tuple(use for use in uses if use.configured.key == key)
         keys[key] = await _history(context, service.traits_of(seen.body).accepts, key, mine, keys_as_of, now)
