@@ -12,6 +12,7 @@ from msgspec import Struct
 from shared.domain.evidence_query import Page as EvidencePage
 from shared.domain.evidence_query import Query as EvidenceQuery
 from shared.domain.keys import KeyHistory, KeyId, Material
+from shared.domain.life import RotationPolicy
 from shared.domain.policy import Policy
 from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
 from shared.domain.report import Report
@@ -150,6 +151,10 @@ class Keys(Protocol):
 
     async def new_version(self, key: KeyId, *, if_latest_is: str) -> str:
         """Make a new version by the vault's own rotation and return its name. Raises Refusal (KEY_MOVED_ON)."""
+        ...
+
+    async def rotation_policy(self, key: KeyId) -> RotationPolicy:
+        """Return what the vault does with the key by itself. Raises NotThere, Refusal, TryLater."""
         ...
 
     async def look(self, host: str) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from shared.domain.life import AccessLost, NearExpiry
 from shared.domain.service import May
 
 
@@ -100,6 +101,8 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     origin: Origin = Origin.VAULT
     identity: str = SYSTEM
     same_region: Region = Region.REPORT
+    near_expiry: NearExpiry = NearExpiry.NOTIFY
+    access_lost: AccessLost = AccessLost.REPORT
 
 
 class Expect(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

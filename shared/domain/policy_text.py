@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.domain.policy import Expect, Policy, Rule, Where
 from shared.domain.policy_keys import key_problems
+from shared.domain.policy_life import life_problems
 
 Path = tuple[str | int, ...]
 _S = TypeVar("_S", bound=Struct)
@@ -125,7 +126,7 @@ class _Reader:
             if rule.name in names:
                 self._tell(("rules", at, "name"), f"{rule.name!r} is the name of rule {names[rule.name] + 1} already")
             names.setdefault(rule.name, at)
-            for field, text in key_problems(rule):
+            for field, text in (*key_problems(rule), *life_problems(rule)):
                 self._tell(("rules", at, field), text)
             for number, where in enumerate(rule.unless):
                 if where == Where():

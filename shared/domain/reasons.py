@@ -23,6 +23,8 @@ class Reason(Enum):
     KEY_MOVED_ON = "key_moved_on"
     KEY_UNREADABLE = "key_unreadable"
     KEY_IS_IMPORTED = "key_is_imported"
+    NEAR_EXPIRY = "near_expiry"
+    EXPIRED = "expired"
     # The vault
     VAULT_NOT_KNOWN = "vault_not_known"
     MANAGED_HSM = "managed_hsm"
@@ -30,6 +32,8 @@ class Reason(Enum):
     VAULT_UNREACHABLE = "vault_unreachable"
     VAULT_NOT_PROTECTED = "vault_not_protected"
     VAULT_CLOSED = "vault_closed"
+    VAULT_DELETED = "vault_deleted"
+    ACCESS_LOST = "access_lost"
     # Hard rules
     OWN_RESOURCE = "own_resource"
     MANAGED_BY_AZURE = "managed_by_azure"
@@ -151,6 +155,23 @@ REMEDIES = {
     ),
     Reason.VAULT_CLOSED: (
         "The vault's firewall lets no trusted services through, so none can use its keys. Allow them on the vault."
+    ),
+    Reason.NEAR_EXPIRY: (
+        "The key's newest version ends soon, and its users with it. Make a new version, or say `nearExpiry: rotate` in "
+        "the rules of all that use the key."
+    ),
+    Reason.EXPIRED: (
+        "The key's newest version has ended: who uses it cannot wrap with it any more. Make a new version now, and its "
+        "users move there."
+    ),
+    Reason.VAULT_DELETED: (
+        "The key's vault was deleted, and data is out of reach soon. Recover it while it can be: `az keyvault recover "
+        "--name VAULT`. Purge protection keeps it until its retention is over."
+    ),
+    Reason.ACCESS_LOST: (
+        "The resource's identity may no longer use its key, so its data is soon out of reach. Grant it Key Vault "
+        "Crypto Service Encryption User again (or get, wrapKey, unwrapKey), or say `accessLost: restore` with `may: "
+        "[grant]`; if that was meant, nothing is to be done."
     ),
     Reason.KEY_IS_IMPORTED: (
         "A rule says that this key's material comes from elsewhere (`origin: imported`). Import the new version; the "

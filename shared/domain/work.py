@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyId
+from shared.domain.life import Tally
 from shared.domain.reasons import Waited
 from shared.domain.resource import Address, Edit
 from shared.domain.wish import Wish
@@ -113,6 +114,17 @@ class RotateKey(Struct, frozen=True, tag="rotate"):
     waited: Waited | None = None
 
 
+class EndingKey(Struct, frozen=True, tag="ending"):
+    """Find who uses a key whose newest version ends, page by page; then rotate it if their rules say so, or tell."""
+
+    key: KeyId
+    cause: Cause
+    asked_at: datetime
+    waited: Waited | None = None
+    cursor: str | None = None
+    tally: Tally = Tally()  # of the pages before this one
+
+
 class Sweep(Struct, frozen=True, tag="sweep"):
     """Look at everything. `slice`: of the collections that the index does not know, list only those of this quarter of
     the day; None lists them all.
@@ -126,7 +138,7 @@ class Sweep(Struct, frozen=True, tag="sweep"):
 
 
 Expansion = CheckKey | CheckVault | Sweep
-WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | Sweep
+WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | EndingKey | Sweep
 
 
 class _Envelope(Struct, frozen=True):
@@ -164,7 +176,7 @@ def revived(item: WorkItem) -> WorkItem | None:
     """Return the item to put back after it was poisoned; None when that has happened before, or when it stands for one
     resource only, which the next sweep looks at.
     """
-    if item.cause.revived or not isinstance(item, Expansion | CheckChildren):
+    if item.cause.revived or not isinstance(item, Expansion | EndingKey | CheckChildren):
         return None
     return replace(item, cause=replace(item.cause, revived=True))
 

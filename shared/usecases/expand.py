@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.keys import BadKeyUrl
+from shared.domain.keys import BadKeyUrl, KeyId
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
@@ -16,6 +16,7 @@ from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVaul
 from shared.errors import AppError
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
+from shared.usecases.ending import put_if_it_ends, put_those_that_end
 from shared.usecases.fan_out import put_all
 from shared.usecases.sweeping import begin_or_go_on, is_confirmed_today, slice_of, told_and_ended
 from shared.usecases.unencrypted import wanted_for
@@ -53,6 +54,8 @@ async def _outcome(context: Context, item: Expansion) -> Outcome:
         outcome = await told_and_ended(context, item, outcome)
     if isinstance(item, CheckKey) and item.cursor is None:
         await _come_back_when_valid(context, item, scope)
+        if scope.history is not None:
+            await put_if_it_ends(context, item, scope.history)
         context.recent.note_expanded(item.key, began)
     return outcome
 
@@ -101,6 +104,7 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
     page = await context.ports.finder.page(types, item.cursor)
     work: list[WorkItem] = []
     unencrypted = 0
+    keys: set[KeyId] = set()
     for row in page.rows:
         service = context.service(str(row.get("type")))
         if service is None:
@@ -109,8 +113,11 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
             first, told = await _without_key(context, item, service, row)
             work += first
             unencrypted += told
+            keys |= {use.configured.key for use in _uses(service, row) or () if not use.tenant_is_foreign}
         work += await _for_row(context, item, scope, service, row)
     await put_all(context, work)
+    if isinstance(item, Sweep):
+        await put_those_that_end(context, item, keys)
     if page.cursor is not None:
         await context.ports.queue.put(next_page(item, page.cursor))
     return Expanded(len(page.rows), len(work), more=page.cursor is not None, unencrypted=unencrypted)

@@ -12,6 +12,7 @@ from shared.domain.work import (
     BadWorkItem,
     CheckChildren,
     CheckResource,
+    EndingKey,
     RotateKey,
     WorkItem,
     decode,
@@ -22,6 +23,7 @@ from shared.ports import correlation
 from shared.usecases.check_children import check_children
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
+from shared.usecases.ending import look_at_the_end
 from shared.usecases.expand import expand
 from shared.usecases.rotate import rotate
 
@@ -46,6 +48,8 @@ async def _do(context: Context, item: WorkItem) -> Report:
         return await check_children(context, item)
     if isinstance(item, RotateKey):
         return await rotate(context, item)
+    if isinstance(item, EndingKey):
+        return await look_at_the_end(context, item)
     return await expand(context, item)
 
 

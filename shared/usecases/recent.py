@@ -189,6 +189,15 @@ class Recent:
         began = self._expanded.get(key.url)
         return began is not None and began >= asked_at + SKEW
 
+    def note(self, what: str, at: datetime) -> None:
+        """Remember that something was done."""
+        self._expanded.set(what, at)
+
+    def noted_since(self, what: str, moment: datetime) -> bool:
+        """Return whether it was done after that moment."""
+        at = self._expanded.get(what)
+        return at is not None and at >= moment
+
     def comes_back(self, key: KeyId, moment: datetime) -> bool:
         """Return whether the key is known to be looked at again at that moment."""
         return self._expanded.get(f"{key.url} valid") == moment
