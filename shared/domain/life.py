@@ -16,7 +16,7 @@ from shared.domain.keys import KeyHistory, KeyVersion, State
 NOTICE = timedelta(days=30)  # Event Grid tells of an end so long before, unless the key's policy says otherwise
 LATE = timedelta(days=1)  # a rotation by the vault that is later than this is not waited for
 MOST_NAMED = 50  # users that a report names
-LONGEST_NAMES = 16 * 1024  # characters of them: they travel in a work item
+LONGEST_NAMES = 12 * 1024  # bytes of them: they travel in a work item
 _DURATION = re.compile(r"P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T.*)?", re.IGNORECASE)
 _DAYS = (365, 30, 7, 1)
 
@@ -77,9 +77,9 @@ class Tally(Struct, frozen=True):
 
     def counting(self, user: str, rule: str, *, rotate: bool) -> Tally:
         """Return the tally with one user more."""
-        room = len(self.first) < MOST_NAMED and sum(map(len, self.first)) + len(user) <= LONGEST_NAMES
-        first = (*self.first, user) if room else self.first
-        said = {"rotate": self.rotate or rule} if rotate else {"against": self.against or rule}
+        size = sum(len(one.encode()) for one in (*self.first, user))
+        first = (*self.first, user) if len(self.first) < MOST_NAMED and size <= LONGEST_NAMES else self.first
+        said = {"rotate": self.rotate or rule[:300]} if rotate else {"against": self.against or rule[:300]}
         return replace(self, users=self.users + 1, first=first, **said)
 
 

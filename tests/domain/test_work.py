@@ -19,6 +19,7 @@ from shared.domain.work import (
     CheckResource,
     CheckVault,
     Going,
+    EndingKey,
     RotateKey,
     Source,
     Sweep,
@@ -41,6 +42,7 @@ items = st.one_of(
     st.builds(CheckResource, addresses, causes, moments, moments, waits, st.booleans(), st.none() | goings),
     st.builds(CheckChildren, addresses, words, causes, moments, moments, waits, st.none() | keys, words),
     st.builds(RotateKey, keys, causes, moments, words, waits),
+    st.builds(EndingKey, keys, causes, moments, waits, words),
     st.builds(Sweep, causes, moments, waits, st.none() | words, st.none() | st.integers(0, 3)),
 )
 
