@@ -129,6 +129,12 @@ class Vaults(Protocol):
         """Return a vault as Azure Resource Manager shows it now; None: it is not shown. Raises Refusal, TryLater."""
         ...
 
+    async def deleted(self, host: str, vault_id: str = "") -> str:
+        """Return the id of the deleted vault of that host, "" if none can be recovered in a readable subscription (the
+        one of `vault_id`, if given). Up to a minute old. Raises TryLater.
+        """
+        ...
+
     async def first(self) -> VaultSite | None:
         """Return any vault that is ours to talk to, the same each time, or None."""
         ...

@@ -95,6 +95,7 @@ class Traits(Struct, frozen=True):
     needs: frozenset[May] = frozenset()  # what any write takes, besides `unproven` where `proven` says so
     irreversible: frozenset[Verb] = frozenset()  # verbs that Azure never takes back
     access: Access = WRAPPING  # what a resource's identity needs of the vault
+    own_identity: bool = True  # its body names whom it reaches keys as; False: Azure's own application, or unknown
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says

@@ -88,6 +88,7 @@ class CheckResource(Struct, frozen=True, tag="resource"):
     paced: bool = False  # it waited for its slot already
     going: Going | None = None
     wish: Wish | None = None
+    reach: bool = False  # ask also whether it still reaches its keys
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):
@@ -102,6 +103,7 @@ class CheckChildren(Struct, frozen=True, tag="children"):
     key: KeyId | None = None
     host: str = ""
     paced: bool = False  # it waited for its slot already
+    reach: bool = False  # ask also whether they still reach their keys
 
 
 class RotateKey(Struct, frozen=True, tag="rotate"):

@@ -80,7 +80,9 @@ async def _look(context: Context, item: CheckChildren, what: ChildList, service:
     scope = await scope_of(context, item.key, item.host, item.asked_at)
     known = context.recent.children(item.parent, what.type, context.ports.clock.now())
     if known is not None:
-        found = [one for one in known if await worth_a_look(context, scope, service, one.address, one.uses)]
+        found = [
+            one for one in known if await worth_a_look(context, scope, service, one.address, one.uses, reach=item.reach)
+        ]
         await put_all(context, [_item(item, child.address) for child in found])
         return Expanded(len(known), len(found), more=False)
     listed_at = context.ports.clock.now()
@@ -111,4 +113,4 @@ async def _handle(
 
 
 def _item(item: CheckChildren, address: Address) -> CheckResource:
-    return CheckResource(address, item.cause, item.asked_at, item.first_at)
+    return CheckResource(address, item.cause, item.asked_at, item.first_at, reach=item.reach)

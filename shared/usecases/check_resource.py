@@ -63,7 +63,7 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
     service = context.service(item.address.type)
     if service is None:
         return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    wanted = item.going is not None or item.wish is not None
+    wanted = item.going is not None or item.wish is not None or item.reach
     if not wanted and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
         return Answered()
     if await _still_switched_off(context, item):
@@ -192,9 +192,8 @@ async def _converge(
         rule = await rule_for(context, item.address, seen.body)
         if rule is not None and item.wish is None and not progress.wrote and ignored(service, seen.body, rule):
             return LeftAlone(rule.name)
-        facts = await gather(
-            context, service, item.address, seen, Wanted(rule, item.wish, item.waited), keys_as_of=keys_as_of
-        )
+        wanted = Wanted(rule, item.wish, item.waited, item.asked_at if item.reach else None)
+        facts = await gather(context, service, item.address, seen, wanted, keys_as_of=keys_as_of)
         progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), _granted_at(facts)
         progress.afterwards = service.traits_of(seen.body).afterwards
         steps = await _plan(context, facts)

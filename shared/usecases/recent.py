@@ -82,6 +82,7 @@ class Recent:
         self._queued: _Bounded[tuple[Reason, datetime]] = _Bounded(capacity)
         self._lists: _Bounded[_Listed] = _Bounded(capacity // 10)
         self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
+        self._seen: _Bounded[tuple[object, datetime]] = _Bounded(capacity // 10)
         self._turns: dict[str, _Turn] = {}
 
     def note_converged(self, address: Address, as_of: datetime) -> None:
@@ -197,6 +198,15 @@ class Recent:
         """Return whether it was done after that moment."""
         at = self._expanded.get(what)
         return at is not None and at >= moment
+
+    def note_seen(self, what: str, value: object, at: datetime) -> None:
+        """Remember something that was read."""
+        self._seen.set(what, (value, at))
+
+    def seen(self, what: str, not_older_than: datetime) -> object:
+        """Return what was read then or later, or None."""
+        value, at = self._seen.get(what) or (None, not_older_than)
+        return value if at >= not_older_than else None
 
     def comes_back(self, key: KeyId, moment: datetime) -> bool:
         """Return whether the key is known to be looked at again at that moment."""
