@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.adapters.switch import OFF, ON
 from shared.domain.plan import Own
+from shared.webhook_setting import FORM, WEBHOOK, Webhook, webhook
 
 ROOT = Path(__file__).resolve().parents[1]  # the app's folder
 _HOST_PATTERN = re.compile(r"[a-z0-9*?.\[\]-]+")
@@ -34,6 +35,7 @@ class Settings(Struct, frozen=True):
     own: Own  # [CMK_OWN_RESOURCE_GROUP] an id; else WEBSITE_OWNER_NAME with WEBSITE_RESOURCE_GROUP; the queue's account
 
     state: str  # (the host's account) the container of what all instances share; "" where there is none
+    webhook: Webhook | None = None  # [CMK_WEBHOOK, CMK_WEBHOOK_FORM] where messages for people go
 
     @property
     def evidence_host(self) -> str:
@@ -97,6 +99,11 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
     except ValueError as error:
         problems.append(Problem(POLICY, str(error)))
         policy = ""
+    try:
+        hook = webhook(environ)
+    except ValueError as error:
+        problems.append(Problem(FORM if FORM in str(error) else WEBHOOK, str(error)))
+        hook = None
     blobs = _blobs_of_host(environ, clouds[cloud], uri, connection)
     own = _own(environ, uri, connection, (evidence, policy, blobs))
     if environ.get("WEBSITE_SITE_NAME") and not own.resource_groups:
@@ -113,6 +120,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         evidence,
         own,
         f"{blobs}/{STATE}" if blobs else "",
+        hook,
     )
     return settings, tuple(problems)
 
