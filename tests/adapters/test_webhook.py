@@ -80,6 +80,25 @@ def test_a_request_with_a_token_is_stopped_before_it_leaves_for_the_webhook() ->
     on_azure(estate(STOPS[0]), story, environ=SLACK)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer of-unknown-making"},
+        {"authorization": "SharedKey account:signature"},
+        {"Proxy-Authorization": "Basic x"},
+        {"aeg-sas-key": "x"},
+        {"Cookie": "x"},
+    ],
+)
+def test_no_other_secret_goes_there_either(headers: dict[str, str]) -> None:
+    async def story(azure: Azure) -> None:
+        with pytest.raises(Refusal, match="foreign_host"):
+            await sink(azure)._connection.transport.send(HttpRequest("POST", URL, headers=headers, json={}))  # noqa: SLF001
+        assert posted(azure.world) == []
+
+    on_azure(estate(STOPS[0]), story, environ=SLACK)
+
+
 def test_without_the_setting_nothing_may_go_there() -> None:
     async def story(azure: Azure) -> None:
         connection = azure.app.context.ports.myself._connection  # type: ignore[attr-defined]  # noqa: SLF001

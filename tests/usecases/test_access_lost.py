@@ -86,6 +86,16 @@ def test_lost_access_is_told_for_who_lost_it_and_nothing_is_written(how: dict[st
     on_azure(with_vault(*users, **how), story)
 
 
+def test_a_rule_that_may_grant_and_does_not_say_restore_only_has_it_told(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        revoke(azure)
+        assert (await looked(azure))["st1"].reasons == (Reason.ACCESS_LOST,)
+        assert azure.calls("write") == []
+
+    rules = RESTORE.replace("    accessLost: restore\n", "")
+    on_azure(with_vault(account("st1", MID)), story, environ=PolicyFile(tmp_path, rules).environ)
+
+
 @pytest.mark.parametrize("how", KINDS.values(), ids=list(KINDS))
 def test_a_rule_that_says_restore_has_the_grant_made_again_once(tmp_path: Path, how: dict[str, Any]) -> None:
     one = account("st1", MID)

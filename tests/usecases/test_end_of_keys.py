@@ -250,3 +250,17 @@ def test_while_writing_is_off_no_version_is_made_and_afterwards_one_is(tmp_path:
         assert len(names(azure)) == 2
 
     on_azure(estate(account("st1"), keys=ends()), story, environ=PolicyFile(tmp_path, ROTATE).environ)
+
+
+def test_a_key_that_somebody_rotates_meanwhile_is_not_rotated_again(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        azure.environ["CMK_WRITES"] = "off"
+        await looked(azure)
+        key = the_key(azure)
+        made = azure.world.now() - 2 * DAY  # so old that its age alone keeps nobody from making another
+        key.versions.append(type(key.latest)(NEW, made, made, modulus=key.latest.modulus))
+        azure.environ["CMK_WRITES"] = "on"
+        await azure.drain(until=timedelta(hours=1))
+        assert names(azure) == [OLD, NEW]
+
+    on_azure(estate(account("st1"), keys=ends()), story, environ=PolicyFile(tmp_path, ROTATE).environ)
