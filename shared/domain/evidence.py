@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.domain.jsonpath import member
 from shared.domain.keys import KeyRef
+from shared.domain.life import AtRisk
 from shared.domain.policy import Version
 from shared.domain.preparation import CreateKey
 from shared.domain.reasons import Blocked, Reason
@@ -18,7 +19,16 @@ from shared.domain.report import Converged, Done, Expanded, Gone, InUse, Report,
 from shared.domain.resource import Json
 from shared.domain.revocation import Revoked
 from shared.domain.vault_audit import Audited
-from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RevokeAccess, RotateKey, WorkItem
+from shared.domain.work import (
+    CheckChildren,
+    CheckKey,
+    CheckResource,
+    CheckVault,
+    EndingKey,
+    RevokeAccess,
+    RotateKey,
+    WorkItem,
+)
 
 _NO_ITEM = "a message that is no work item; the log has its beginning"
 
@@ -96,6 +106,7 @@ class Line(Struct, frozen=True, omit_defaults=True, rename="camel"):
     uses: tuple[Effect, ...] = ()
     refused: tuple[Refused, ...] = ()
     waits: Awaited | None = None
+    at_risk: AtRisk | None = None  # of a key that ends: who uses it
     keys: tuple[str, ...] = ()  # every key identifier the line speaks of, in order: what it can be found by
 
 
@@ -139,6 +150,7 @@ def line_of(report: Report, id_: str) -> Line:
         uses=tuple(Effect(use.slot, use.configured.url, use.follows, use.effective) for use in uses),
         refused=tuple(_refused(one, item) for one in _blocked(report)),
         waits=_awaited(outcome) if isinstance(outcome, Waiting) else None,
+        at_risk=outcome.at_risk if isinstance(outcome, Stopped) else None,
         keys=tuple(sorted({ref.url for ref in _named(report, uses)})),
     )
 
@@ -200,7 +212,7 @@ def _url(key: KeyRef | None) -> str:
 
 
 def _key(item: WorkItem | None) -> str:
-    if isinstance(item, CheckKey | RotateKey):
+    if isinstance(item, CheckKey | RotateKey | EndingKey):
         return item.key.url
     if isinstance(item, CheckVault):
         return item.host or item.vault_id
@@ -229,7 +241,7 @@ def _wish(item: WorkItem | None) -> Json | None:
 
 def _named(report: Report, uses: tuple[InUse, ...]) -> Iterator[KeyRef]:
     item, outcome = report.item, report.outcome
-    if isinstance(item, CheckKey | RotateKey | CheckChildren) and item.key:
+    if isinstance(item, CheckKey | RotateKey | EndingKey | CheckChildren) and item.key:
         yield item.key.at(None)
     if isinstance(outcome, Rotated):
         yield outcome.key.at(outcome.version)

@@ -23,6 +23,8 @@ class Reason(Enum):
     KEY_MOVED_ON = "key_moved_on"
     KEY_UNREADABLE = "key_unreadable"
     KEY_IS_IMPORTED = "key_is_imported"
+    NEAR_EXPIRY = "near_expiry"
+    EXPIRED = "expired"
     # The vault
     VAULT_NOT_KNOWN = "vault_not_known"
     MANAGED_HSM = "managed_hsm"
@@ -43,6 +45,7 @@ class Reason(Enum):
     KEY_TYPE_UNEXPECTED = "key_type_unexpected"
     KEY_NEVER_EXPIRES = "key_never_expires"
     KEY_NOT_ROTATED = "key_not_rotated"
+    ACCESS_LOST = "access_lost"
     # Hard rules
     OWN_RESOURCE = "own_resource"
     MANAGED_BY_AZURE = "managed_by_azure"
@@ -194,6 +197,19 @@ REMEDIES = {
     Reason.KEY_TYPE_UNEXPECTED: "Make a key of an expected type and let its users move to it (POST use-key).",
     Reason.KEY_NEVER_EXPIRES: "Set an expiry on the key, and a rotation policy that comes before it.",
     Reason.KEY_NOT_ROTATED: "Give the key a rotation policy with a Rotate action. Until then POST rotate rotates it.",
+    Reason.NEAR_EXPIRY: (
+        "The key's newest version ends soon, and its users with it. Make a new version, or say `nearExpiry: rotate` in "
+        "the rules of all that use the key."
+    ),
+    Reason.EXPIRED: (
+        "The key's newest version has ended: who uses it cannot wrap with it any more. Make a new version now, and its "
+        "users move there."
+    ),
+    Reason.ACCESS_LOST: (
+        "The resource's identity may no longer use its key, so its data is soon out of reach. Grant it Key Vault "
+        "Crypto Service Encryption User again (or get, wrapKey, unwrapKey), or say `accessLost: restore` with `may: "
+        "[grant]`; if that was meant, nothing is to be done."
+    ),
     Reason.KEY_IS_IMPORTED: (
         "A rule says that this key's material comes from elsewhere (`origin: imported`). Import the new version; the "
         "app moves its users there."
@@ -236,8 +252,9 @@ REMEDIES = {
         "in a rule for this type."
     ),
     Reason.VAULT_DELETED: (
-        "The vault was deleted and can be recovered until its retention is over; no other can have its name. Recover "
-        "it, or say `may: [recover]` in the rule."
+        "The vault was deleted: data on its keys is out of reach soon, and no other vault can have its name. Recover "
+        "it before its retention is over: `az keyvault recover --name VAULT`. Where a rule begins with its key, "
+        "`may: [recover]` does it."
     ),
     Reason.VAULT_NAME: (
         "No vault can have this name: it is none of 3 to 24 letters, digits and hyphens, or somebody anywhere in Azure "

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.keys import KeyId, KeyRef
+from shared.domain.life import AtRisk
 from shared.domain.preparation import Preparation
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Address, Edit, Json
@@ -56,6 +57,7 @@ class Stopped(Struct, frozen=True, tag="stopped"):
 
     blocked: tuple[Blocked, ...]
     uses: tuple[InUse, ...] = ()
+    at_risk: AtRisk | None = None  # of a key that ends: who uses it
 
 
 class Gone(Struct, frozen=True, tag="gone"):

@@ -68,7 +68,7 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
     service = context.service(item.address.type)
     if service is None:
         return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    wanted = item.going is not None or _is_ordered(item)
+    wanted = item.going is not None or _is_ordered(item) or item.reach
     if not wanted and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
         return Answered()
     if await _still_switched_off(context, item):
@@ -229,7 +229,8 @@ async def _known(
     """Return the facts, and note what the report and later looks need of them. Raises AppError."""
     if service.children:
         context.recent.tags.note(item.address.folded, tags_in(seen.body), seen.at)
-    asked = Wanted(rule, item.wish, item.waited, item.cause.order)
+    reach = item.asked_at if item.reach else None
+    asked = Wanted(rule, item.wish, item.waited, item.cause.order, reach)
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
     progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), _granted_at(facts)
     progress.afterwards = service.traits_of(seen.body).afterwards

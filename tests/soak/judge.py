@@ -48,7 +48,8 @@ def _of_one(world: World, body: Json, outcome: Json | None) -> list[str]:
         return [f"{name} was never reported"]
     if is_untouchable(str(body["id"])):
         reasons = {one["reason"] for one in outcome.get("blocked", ())}
-        return [] if reasons and reasons <= UNTOUCHABLE else [f"{name}, which is left alone, ended with {outcome}"]
+        left = reasons - _lost_truly(world, body, reasons)
+        return [] if reasons and left <= UNTOUCHABLE else [f"{name}, which is left alone, ended with {outcome}"]
     wanted = _wanted(world, body)
     if outcome["type"] == "converged":
         there = in_effect(body)
@@ -68,7 +69,8 @@ def _left_to_people(world: World, body: Json, outcome: Json | None, mode: str) -
     reasons = {one["reason"] for one in (outcome or {}).get("blocked", ())}
     if mode == "ignore" and outcome and outcome["type"] == "leftAlone":
         return []
-    if mode == "report" and reasons == {Reason.REPORT_ONLY.value} and in_effect(body) != _wanted(world, body):
+    told = reasons - _lost_truly(world, body, reasons)
+    if mode == "report" and told == {Reason.REPORT_ONLY.value} and in_effect(body) != _wanted(world, body):
         return []
     return _of_one(world, body, outcome) if mode == "report" else [f"{body['name']} ended with {outcome}"]
 
@@ -112,6 +114,12 @@ def _is_as_good(world: World, there: str, wanted: str) -> bool:
     return not is_newer(key, best, found) and state(found, world.now()) is None
 
 
+def _lost_truly(world: World, body: Json, reasons: set[str]) -> set[str]:
+    """Return the reason that says that access was lost, if it was: it is told beside any other."""
+    lost = reasons & {Reason.ACCESS_LOST.value}
+    return {one for one in lost if _is_true(world, body, one, "")}
+
+
 def _is_true(world: World, body: Json, reason: str, wanted: str) -> bool:
     """Return whether a reason can be true when all is calm."""
     key = _key(world)
@@ -121,7 +129,7 @@ def _is_true(world: World, body: Json, reason: str, wanted: str) -> bool:
             return state(key.latest, world.now()) is not None
         case Reason.ONLY_OLDER_USABLE.value:
             return names.index(in_effect(body)) > names.index(wanted)
-        case Reason.KEY_ACCESS_DENIED.value:
+        case Reason.KEY_ACCESS_DENIED.value | Reason.ACCESS_LOST.value:
             vault, principal = vault_named(world, "kv-main"), principal_for(world, body)
             return principal is None or vault is None or not may(world, vault, principal, "wrapKey", "cmk")
         case Reason.FOLLOWS_BY_ITSELF.value | Reason.FOLLOW_OVERDUE.value:

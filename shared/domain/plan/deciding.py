@@ -8,6 +8,7 @@ from shared.domain.plan.enforcement import enforced
 from shared.domain.plan.facts import Facts, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden, unsettled
 from shared.domain.plan.hopping import hopped
+from shared.domain.plan.reach import unreached
 from shared.domain.plan.rotation import step_of
 from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
@@ -27,6 +28,8 @@ def wanted(facts: Facts) -> tuple[Step, ...]:
     Keys that are used move before another one is begun with: the move needs no more than it had.
     """
     moved = _moved(facts)
+    if lost := unreached(facts):  # a move would only fail
+        return (*lost, *(step for step in moved if isinstance(step, Blocked)))
     if moved and isinstance(moved[0], SetKeys):
         return moved
     return moved if through_another(facts.service, facts.body) else (*enforced(facts), *moved)
