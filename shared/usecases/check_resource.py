@@ -25,7 +25,7 @@ from shared.domain.resource import KeyUse
 from shared.domain.service import Service
 from shared.domain.vault import covers
 from shared.domain.work import CheckResource
-from shared.errors import AppError, Refusal
+from shared.errors import AppError, Refusal, TryLater
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
@@ -37,6 +37,7 @@ from shared.usecases.waiting import bounded, step_for, waited_for
 
 # These end by themselves, or the look on the queue sees that they did. An event may end the others sooner.
 _NOT_SOONER = {Reason.FOLLOWS_BY_ITSELF, Reason.WRITES_OFF, Reason.THROTTLED}
+UNHEARD_OF = timedelta(minutes=15)  # of an operation: then the resource is asked, which tells whether it is at it
 MOST_ROUNDS = 10  # looks in one handling, steps towards a first key among them; what moves on faster is waited for
 
 
@@ -153,12 +154,17 @@ def _waited(error: AppError, item: CheckResource, progress: Progressed) -> Waite
 
 async def _still_going(context: Context, item: CheckResource, progress: Progressed) -> Wait | Blocked | None:
     """Return how long to wait for a change that Azure is carrying out; None when there is none. Raises AppError with
-    the reason when it failed: then it is looked at afresh.
+    the reason when it failed: then it is looked at afresh, as it is when nobody has been able to say for long.
     """
     if item.going is None:
         return None
     try:
         state = await end_of(context, item.going.url)
+    except TryLater as error:
+        if not _unheard_of(error, item, context.ports.clock.now()):
+            raise
+        progress.going = None
+        return None
     except Refusal:
         progress.going = None
         raise
@@ -167,6 +173,15 @@ async def _still_going(context: Context, item: CheckResource, progress: Progress
         context.recent.note_written(item.address, context.ports.clock.now())
         return None
     return _goes_on(context, item, state.after)
+
+
+def _unheard_of(error: TryLater, item: CheckResource, now: datetime) -> bool:
+    """Return whether asking about the operation has failed for so long that this may be its end: an operation that is
+    told of by its Location alone ends as its request would have, with a 500 too [ARM RPC, asynchronous operations].
+    """
+    waited = item.waited
+    same = waited is not None and waited.reason is Reason.SERVICE_UNAVAILABLE is error.reason
+    return same and waited is not None and now - waited.since > UNHEARD_OF
 
 
 def _goes_on(context: Context, item: CheckResource, after: timedelta | None) -> Wait | Blocked:

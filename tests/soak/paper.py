@@ -13,7 +13,7 @@ from shared.adapters.policy_file import LAST_GOOD_FOR, LOOK_AGAIN
 
 SEEN_BY = LOOK_AGAIN + timedelta(seconds=0.1)
 EVERYTHING = ""  # what a ban on all writing is for; else the name of a resource
-RULES = "rules:\n{by_hand}  - name: everything else\n    rotation: fix\n"
+RULES = "rules:\n{by_hand}  - name: everything else\n    rotation: fix\n    may: [unproven, put]\n"
 BY_HAND = "  - name: by hand\n    where: {{names: [{name}]}}\n    rotation: {mode}\n"
 
 

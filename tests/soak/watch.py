@@ -9,11 +9,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.arm.encryption import READ_ONLY
-from sandbox.arm.following import pointer_of
 from sandbox.identity import bearer
 from sandbox.keyring import Key, KeyVersion
 from sandbox.queues import messages
@@ -21,20 +18,24 @@ from sandbox.wire import Answer, Call, Json
 from sandbox.world import Resources, World
 from shared.domain.reasons import Reason
 from shared.domain.work import POISON_QUEUE, WORK_QUEUE
+from tests.soak.changes import SEARCH, Change, change_of, rest_of_storage
 from tests.soak.estates import is_untouchable
 from tests.soak.paper import EVERYTHING
+from tests.soak.pointing import STORAGE, has_failed
 from tests.soak.trouble import ARM, IDENTITY
 
 KNOWN_FOR = timedelta(seconds=5.1)  # a decision rests on nothing older than 5 s when it is sent
 SKEW = timedelta(seconds=3.1)  # of an instance's clock: it may think a version valid that is not, and the reverse
 EXCUSED_FOR = timedelta(minutes=30)  # after the trouble: what began in it may still end badly
 SWITCH = "CMK_WRITES"
+ACCEPTED = (200, 201, 202)
 AUDIENCES = {
     ARM: "https://management.azure.com",
     ".vault.azure.net": "https://vault.azure.net",
     ".queue.core.windows.net": "https://storage.azure.com",
     ".blob.core.windows.net": "https://storage.azure.com",
     ".eventgrid.azure.net": "https://eventgrid.azure.net",
+    SEARCH: "https://search.azure.com",
 }
 GRAPH = "/providers/microsoft.resourcegraph/resources"
 # Nothing of the kind ever happens here: whoever says so took a passing trouble for a lasting one.
@@ -51,13 +52,12 @@ NEVER_TRUE = {
         Reason.KEY_TYPE_NOT_ACCEPTED,
         Reason.VAULT_NOT_PROTECTED,
         Reason.UNSUPPORTED_TYPE,
-        Reason.PROVISIONING_FAILED,
-        Reason.REFUSED,
         Reason.MISCONFIGURED,
         Reason.FOREIGN_HOST,
         Reason.BUG,
     )
 }
+FAILURES = {Reason.PROVISIONING_FAILED.value, Reason.REFUSED.value}
 _TEXT = re.compile(rb"<MessageText>([^<]*)</MessageText>")
 
 
@@ -104,7 +104,8 @@ class Watch:
         self.poisoned = 0
         self.owed: list[tuple[Callable[[], bool], str, str]] = []  # evidence: who has to give it, id, version
         self._bans: dict[str, datetime] = {}  # from when on nothing may be written, or nothing to a resource
-        self._before: Json | None = None
+        self.doomed: set[str] = set()  # ids in lower case: an operation on it failed, or was said to have
+        self._change: Change | None = None
 
     def ban(self, what: str, since: datetime | None) -> None:
         """Take note of what must not be written, "" for anything; None: it may be again."""
@@ -129,23 +130,23 @@ class Watch:
         audience = _audience(call.host)
         if "authorization" in call.headers and audience and bearer(self.world, call, (audience,)) is None:
             self.wrong.append(f"no token for {call.host} went there")
-        if call.host == ARM:
-            self._arm(call, current)
+        if call.host == ARM or call.host.endswith(SEARCH):
+            self._changing(call, current)
         elif call.host.endswith(".vault.azure.net") and call.method != "GET":
             self._rotation(call, current)
         if current is not None:
             current.token_since = None
 
-    def _arm(self, call: Call, current: Handling | None) -> None:
-        self._before = None
+    def _changing(self, call: Call, current: Handling | None) -> None:
+        """Check a request that may change something before anybody knows what will come of it."""
+        self._change = None
         if call.method == "GET" or call.path.lower() == GRAPH:
             return
-        body = self.world.resources.get(call.path)
-        if call.method != "PATCH" or call.path.lower().split("/")[6:7] != ["microsoft.storage"]:
+        self._change = change_of(self.world, call)
+        if self._change is None:
             self.wrong.append(f"{call.method} {call.path} was sent")
-        elif body is not None:
-            self._before = body
-            self._attempt(call, body, self._slack(current))
+        elif self._change.before is not None or self._change.moves:
+            self._attempt(self._change, self._slack(current))
 
     def _rotation(self, call: Call, current: Handling | None) -> None:
         if current is None or '"type":"rotate"' not in current.text:
@@ -167,24 +168,26 @@ class Watch:
         if by_hand is not None and now - by_hand > slack:
             self.wrong.append(f"{path} was written, and its rule says otherwise")
 
-    def _attempt(self, call: Call, body: Json, slack: timedelta) -> None:
-        """Check a write before anybody knows what will come of it."""
-        now, path = self.world.now(), call.path
+    def _attempt(self, change: Change, slack: timedelta) -> None:
+        now, path = self.world.now(), change.id
         self._check_bans(path, slack)
         if is_untouchable(path):
             self.wrong.append(f"{path} was written")
             return
-        pointer = pointer_of(body)
         fresh = now - self.resources.changed.get(path.lower(), datetime.min.replace(tzinfo=UTC)) <= slack
         self.races += fresh
-        version = _version(call)
+        if change.more and not fresh:
+            self.wrong.append(f"{path}: {change.more}")
+        if not change.moves and not fresh:
+            self.wrong.append(f"{path} was written to where it was")
         key = self.world.keyring.get("kv-main", "cmk")
-        if key is None or (known := key.find(version)) is None:
-            self.wrong.append(f"{path} was written to {version}, which is not there")
-            return
-        self._check_choice(path, key, known, now - slack, now)
-        if not fresh and pointer is not None:
-            self._check_direction(path, key, pointer.version, version)
+        for there, version in change.moves:
+            if key is None or (known := key.find(version)) is None:
+                self.wrong.append(f"{path} was written to {version or 'no version'}, which is not there")
+                continue
+            self._check_choice(path, key, known, now - slack, now)
+            if not fresh and there is not None:
+                self._check_direction(path, key, there, version)
 
     def _check_choice(self, path: str, key: Key, chosen: KeyVersion, known_at: datetime, now: datetime) -> None:
         """Check that the version was the newest usable one at some moment that the decision may rest on."""
@@ -210,14 +213,18 @@ class Watch:
             current.put.append(call.body)
         if call.method == "POST" and call.path == f"/{POISON_QUEUE}/messages" and answer.status < 300:
             self.poisoned += 1
-        if self._before is None or call.host != ARM or call.method != "PATCH" or answer.status != 200:
+        change, self._change = self._change, None
+        if change is None or call.method not in {"PATCH", "PUT"} or answer.status not in ACCEPTED:
             return
         self.writes += 1
-        if current is not None:
-            current.wrote.append((call.path.lower(), _version(call)))
+        self.resources.changed[change.id.lower()] = self.world.now()
+        if current is not None and change.before is not None:
+            current.wrote += [(change.id.lower(), version) for _, version in change.moves]
         now_there = self.world.resources.get(call.path)
+        if change.before is None or str(change.before["type"]).lower() not in STORAGE:
+            return
         sent = set(json.loads(call.body))
-        if sent != {"properties"} or now_there is None or _rest(now_there) != _rest(self._before):
+        if sent != {"properties"} or now_there is None or rest_of_storage(now_there) != rest_of_storage(change.before):
             self.wrong.append(f"more than the key was changed of {call.path}: {call.body!r}")
 
     def reported(self, report: Json) -> None:
@@ -229,8 +236,16 @@ class Watch:
             self.wrong.append(
                 f"{_name(report['item'])} was said to be stopped by {', '.join(sorted(false))}: {outcome}"
             )
+        self._check_failure(address, outcome)
         if address and report["item"]["type"] == "resource" and outcome["type"] not in {"answered", "paced"}:
             self.last[str(address["url"]).lower()] = outcome
+
+    def _check_failure(self, address: Json | None, outcome: Json) -> None:
+        """Check that only what an operation failed of is said to have been refused or to be in a failed state."""
+        said = {one["reason"] for one in outcome.get("blocked", ())} & FAILURES
+        id_ = "" if address is None else str(address["url"]).lower()
+        if said and id_ not in self.doomed and not has_failed(self.world, id_):
+            self.wrong.append(f"{address} was said to be stopped by {', '.join(said)}: {outcome}")
 
     def _check_successor(self, item: Json, outcome: Json) -> None:
         current = handling.get()
@@ -264,12 +279,6 @@ def _audience(host: str) -> str | None:
     return next((one for name, one in AUDIENCES.items() if host == name or host.endswith(name)), None)
 
 
-def _version(call: Call) -> str:
-    properties = json.loads(call.body)["properties"]
-    pointer = properties.get("keyVaultProperties") or properties["encryption"]["keyvaultproperties"]
-    return str(pointer.get("keyversion") or str(pointer.get("keyUri", "")).rpartition("/")[2])
-
-
 def is_newer(key: Key, one: KeyVersion, other: KeyVersion) -> bool:
     """Return whether a version is newer as far as a vault tells: to the second, and which one is the latest."""
     if int(one.created.timestamp()) == int(other.created.timestamp()):
@@ -289,23 +298,6 @@ def _always_usable(one: KeyVersion, known_at: datetime, now: datetime) -> bool:
     living = one.expires is None or one.expires > now + SKEW
     begun = one.not_before is None or one.not_before < known_at - SKEW
     return enabled and living and begun
-
-
-def _rest(body: Json) -> str:
-    """Return a body without what a new key version changes."""
-    plain: Json = json.loads(json.dumps(body))
-    properties: dict[str, Any] = plain["properties"]
-    for pointer in (
-        properties.get("keyVaultProperties"),
-        (properties.get("encryption") or {}).get("keyvaultproperties"),
-    ):
-        if pointer:
-            for name in (*READ_ONLY, "keyversion"):
-                pointer.pop(name, None)
-            if "keyUri" in pointer:
-                pointer["keyUri"] = str(pointer["keyUri"]).rsplit("/keys/", 1)[0]
-    properties.pop("lastModifiedTime", None)
-    return json.dumps(plain, sort_keys=True)
 
 
 def _decoded(text: str | bytes) -> Json:
