@@ -18,7 +18,6 @@ from shared.adapters import resource_graph
 from tests.soak.estates import drawn
 from tests.soak.hosted import Hosted
 from tests.soak.run import Run
-from tests.soak.unwatched import unwatched
 from tests.support.azure import START
 
 HOSTED = 20  # every so many seeds the app runs under the function host, which costs ten times as much
@@ -35,7 +34,7 @@ def soak(seed: int) -> Run:
         world.memory.setdefault("vault", {})["propagation"] = SPREAD[seed % len(SPREAD)]
         identity = {"IDENTITY_ENDPOINT": IDENTITY_ENDPOINT, "IDENTITY_HEADER": identity_header(world)}
         page = 3 if seed % PAGED == 0 else resource_graph.PAGE
-        with mock.patch.dict(os.environ, identity), mock.patch.object(resource_graph, "PAGE", page), _quietly(), unwatched():
+        with mock.patch.dict(os.environ, identity), mock.patch.object(resource_graph, "PAGE", page), _quietly():
             one = (Hosted if seed % HOSTED == 0 else Run)(seed, world, late)
             await one.go()
             return one

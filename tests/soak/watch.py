@@ -105,7 +105,7 @@ class Watch:
         self.owed: list[tuple[Callable[[], bool], str, str]] = []  # evidence: who has to give it, id, version
         self._bans: dict[str, datetime] = {}  # from when on nothing may be written, or nothing to a resource
         self.doomed: set[str] = set()  # ids in lower case: an operation on it failed, or was said to have
-        self._change: Change | None = None
+        self._changes: dict[int, Change] = {}  # of the request that is on its way
 
     def ban(self, what: str, since: datetime | None) -> None:
         """Take note of what must not be written, "" for anything; None: it may be again."""
@@ -139,14 +139,14 @@ class Watch:
 
     def _changing(self, call: Call, current: Handling | None) -> None:
         """Check a request that may change something before anybody knows what will come of it."""
-        self._change = None
         if call.method == "GET" or call.path.lower() == GRAPH:
             return
-        self._change = change_of(self.world, call)
-        if self._change is None:
+        change = change_of(self.world, call)
+        if change is None:
             self.wrong.append(f"{call.method} {call.path} was sent")
-        elif self._change.before is not None or self._change.moves:
-            self._attempt(self._change, self._slack(current))
+        elif change.before is not None or change.moves:
+            self._changes = {id(call): change}
+            self._attempt(change, self._slack(current))
 
     def _rotation(self, call: Call, current: Handling | None) -> None:
         if current is None or '"type":"rotate"' not in current.text:
@@ -213,8 +213,8 @@ class Watch:
             current.put.append(call.body)
         if call.method == "POST" and call.path == f"/{POISON_QUEUE}/messages" and answer.status < 300:
             self.poisoned += 1
-        change, self._change = self._change, None
-        if change is None or call.method not in {"PATCH", "PUT"} or answer.status not in ACCEPTED:
+        change = self._changes.pop(id(call), None)
+        if change is None or answer.status not in ACCEPTED:
             return
         self.writes += 1
         self.resources.changed[change.id.lower()] = self.world.now()
