@@ -267,6 +267,7 @@ def _accepted(step: Action, progress: Progressed) -> bool:
     if not isinstance(step, SetKeys):
         return any(done.accepted and done.step == step for done in progress.did)
     accepted = {(write.slot, write.after) for write in progress.wrote if write.accepted}
+    accepted |= {(change.slot, change.to) for change in progress.sent_before}
     return any((change.slot, change.to) in accepted for change in step.changes)
 
 

@@ -216,7 +216,7 @@ class Watch:
         change = self._changes.pop(id(call), None)
         if change is None or answer.status not in ACCEPTED:
             return
-        self.writes += 1
+        self.writes += change.before is not None or answer.status == 201  # a server may be given a key again
         self.resources.changed[change.id.lower()] = self.world.now()
         if current is not None and change.before is not None:
             current.wrote += [(change.id.lower(), version) for _, version in change.moves]
