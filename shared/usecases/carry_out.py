@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.evidence import changed_fields
 from shared.domain.plan import Facts, SetKeys
@@ -38,6 +39,14 @@ class Progressed(Struct):
     sent_before: tuple[Edit, ...] = ()  # changes all of whose requests an earlier look has sent
     remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
+
+    def note_overtaken(self, step: SetKeys) -> None:
+        """Mark the writes whose slots, read back, have to move on to something else."""
+        next_ = {change.slot: change.to for change in step.changes}
+        self.wrote = tuple(
+            replace(one, overtaken=True) if one.slot in next_ and one.after != next_[one.slot] else one
+            for one in self.wrote
+        )
 
     @property
     def to_do(self) -> str:

@@ -29,7 +29,7 @@ from shared.errors import AppError, Refusal, TryLater
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
-from shared.usecases.operations import end_of
+from shared.usecases.operations import end_of, unheard_of
 from shared.usecases.pacing import SHORT, bucket_of
 from shared.usecases.placing import rule_for
 from shared.usecases.prepare import prepare
@@ -37,7 +37,6 @@ from shared.usecases.waiting import bounded, step_for, waited_for
 
 # These end by themselves, or the look on the queue sees that they did. An event may end the others sooner.
 _NOT_SOONER = {Reason.FOLLOWS_BY_ITSELF, Reason.WRITES_OFF, Reason.THROTTLED}
-UNHEARD_OF = timedelta(minutes=15)  # of an operation: then the resource is asked, which tells whether it is at it
 MOST_ROUNDS = 10  # looks in one handling, steps towards a first key among them; what moves on faster is waited for
 
 
@@ -161,7 +160,7 @@ async def _still_going(context: Context, item: CheckResource, progress: Progress
     try:
         state = await end_of(context, item.going.url)
     except TryLater as error:
-        if not _unheard_of(error, item, context.ports.clock.now()):
+        if not unheard_of(error, item.waited, context.ports.clock.now()):
             raise
         progress.going = None
         return None
@@ -173,15 +172,6 @@ async def _still_going(context: Context, item: CheckResource, progress: Progress
         context.recent.note_written(item.address, context.ports.clock.now())
         return None
     return _goes_on(context, item, state.after)
-
-
-def _unheard_of(error: TryLater, item: CheckResource, now: datetime) -> bool:
-    """Return whether asking about the operation has failed for so long that this may be its end: an operation that is
-    told of by its Location alone ends as its request would have, with a 500 too [ARM RPC, asynchronous operations].
-    """
-    waited = item.waited
-    same = waited is not None and waited.reason is Reason.SERVICE_UNAVAILABLE is error.reason
-    return same and waited is not None and now - waited.since > UNHEARD_OF
 
 
 def _goes_on(context: Context, item: CheckResource, after: timedelta | None) -> Wait | Blocked:
@@ -215,6 +205,8 @@ async def _converge(
         steps = await _plan(context, facts)
         if not (steps and isinstance(steps[0], Action)):
             return _finish(context, item, facts, steps, progress.as_of, progress)
+        if isinstance(steps[0], SetKeys):
+            progress.note_overtaken(steps[0])
         if step := await _not_now(context, item, steps[0], progress):
             return _ended((step, *steps[1:]), progress)
         if clock.now() - progress.as_of <= FRESH and await _act(context, facts, steps[0], progress):

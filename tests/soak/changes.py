@@ -49,8 +49,19 @@ def change_of(world: World, call: Call) -> Change | None:
 
 
 def _of_storage(call: Call, before: Json, sent: Json) -> Change:
-    old, new = following.pointer_of(before), following.pointer_of(merged(before, sent))
-    return Change(call.path, before, _moves({"": old} if old else {}, {"": new} if new else {}))
+    after = merged(before, sent)
+    old, new = following.pointer_of(before), following.pointer_of(after)
+    lost = "" if old or _beside_the_key(before) == _beside_the_key(after) else "more than a first key is changed"
+    return Change(call.path, before, _moves({"": old} if old else {}, {"": new} if new else {}), lost)
+
+
+def _beside_the_key(body: Json) -> Json:
+    """Return what a first key must leave as it was, also which parts of the account are encrypted at all."""
+    encryption = dict(body["properties"].get("encryption") or {})
+    for name in ("keySource", "keyvaultproperties", "identity"):
+        encryption.pop(name, None)
+    rest = {name: value for name, value in body["properties"].items() if name != "encryption"}
+    return {**{name: value for name, value in body.items() if name != "properties"}, **rest, "encryption": encryption}
 
 
 def _of_service(call: Call, before: Json, sent: Json) -> Change:
@@ -59,7 +70,7 @@ def _of_service(call: Call, before: Json, sent: Json) -> Change:
     more = "" if _rest(before) == _rest(after) else "more than the key is changed"
     if rule is not None and rule.etag and not call.headers.get("if-match", "").strip('"*'):
         more = "it is changed unseen"
-    if missing := _identities(before) - _identities(after):
+    if missing := identities_of(before) - identities_of(after):
         more = f"it would lose {', '.join(sorted(missing))}"
     if "encryptionprotector" in str(before["type"]).lower():
         old, new = (str(at(one, "properties.serverKeyName") or "").rpartition("_")[2] for one in (before, after))
@@ -91,7 +102,7 @@ def _moves(before: dict[str, Pointer], after: dict[str, Pointer]) -> tuple[tuple
     )
 
 
-def _identities(body: Json) -> set[str]:
+def identities_of(body: Json) -> set[str]:
     """Return the identities that a body has."""
     identity = body.get("identity") or {}
     kinds = {one.strip() for one in str(identity.get("type") or "").lower().split(",")} - {"", "none", "userassigned"}

@@ -15,6 +15,7 @@ MANAGED_GROUP = f"/subscriptions/{SUB}/resourceGroups/rg-managed"
 OWN_ACCOUNT = "cmkautopilot"
 CERTIFICATE = "tls"
 FEDERATED = "88888888-0000-4000-8000-00000000000f"
+ENFORCED = 0.25  # of the runs: with `encryption: fix`
 OTHERS = 0.5  # of the runs: with other services than storage
 KEYS = {
     "kv-main": [
@@ -57,8 +58,10 @@ def _foreign() -> dict[str, Any]:
     return body
 
 
-def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return an estate of three to a dozen resources, and the grants that come late."""
+def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]], bool]:
+    """Return an estate of three to a dozen resources, the grants that come late, and whether who is on the platform's
+    key shall come under a key of ours.
+    """
     bodies: list[dict[str, Any]] = [vault()]
     for number in range(dice.choice((1, 2, 2, 3))):
         key = dice.choice(("cmk", "cmk", "cmk", ""))
@@ -67,6 +70,9 @@ def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             scope(f"st{number}", f"scope{child}", dice.choice((OLD, MID, ""))) for child in range(dice.randint(0, 2))
         ]
     bodies += _untouchable(dice)
+    enforces = dice.random() < ENFORCED
+    if enforces:
+        bodies += [_bare(f"stnew{number}", dice) for number in range(dice.choice((1, 1, 2)))]
     searched: dict[str, Any] = {}
     if dice.random() < OTHERS:
         bodies.append(services.IDENTITY)
@@ -81,7 +87,15 @@ def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     grants: list[dict[str, Any]] = [*found["roleAssignments"], *_of_applications(seed)]
     late = [one for one in grants if dice.random() < 0.15]
     found["roleAssignments"] = [one for one in grants if one not in late]
-    return found, late
+    return found, late, enforces
+
+
+def _bare(name: str, dice: random.Random) -> dict[str, Any]:
+    """Return an account on the platform's key, with an identity or without any."""
+    body = account(name, key="")
+    if dice.random() < 0.5:
+        del body["identity"]
+    return body
 
 
 def _of_applications(seed: int) -> list[dict[str, Any]]:

@@ -47,6 +47,8 @@ def judged(one: Run) -> list[str]:
             wrong += _left_to_people(one.world, body, found, outcome, one.people.paper.mode)
         elif found:
             wrong += _of_one(one.world, body, found, outcome)
+        elif one.enforces and not is_untouchable(str(body["id"])):
+            wrong += _bare(one.world, body, outcome)
     return wrong
 
 
@@ -62,6 +64,16 @@ def _of_one(world: World, body: Json, found: list[Used], outcome: Json | None) -
     reasons |= {outcome["wait"]["reason"]} if "wait" in outcome else set()
     untrue = [one for one in reasons if not any(_is_true(world, body, one, use) for use in found)]
     return [] if reasons and not untrue else [f"{name} ended with {outcome}, and it is {found}"]
+
+
+def _bare(world: World, body: Json, outcome: Json | None) -> list[str]:
+    """Judge what is still on the platform's key where it should not be: only a key that nobody can begin with excuses
+    that.
+    """
+    reasons = {one["reason"] for one in (outcome or {}).get("blocked", ())}
+    unusable = state(_key(world).latest, world.now()) is not None
+    excused = unusable and reasons == {Reason.LATEST_UNUSABLE.value}
+    return [] if excused else [f"{body['name']} is on the platform's key and ended with {outcome}"]
 
 
 def _converged(world: World, body: Json, found: list[Used], certainty: str, name: str) -> list[str]:

@@ -46,6 +46,7 @@ class Run:
     seed: int
     world: World
     late: list[Json]
+    enforces: bool = False  # whether who is on the platform's key shall come under a key
     story: list[str] = field(default_factory=list)  # what happened, for whoever has to find out why
     deaths: int = 0
     events: dict[str, int] = field(default_factory=dict)
@@ -66,6 +67,8 @@ class Run:
         self.watch = Watch(self.world)
         self.trouble = Trouble(self.dice)
         self.people = People(self.dice, self.world, self.watch, self.environ, self.late, self.tell)
+        self.people.paper.enforces = self.watch.enforces = self.enforces
+        self.people.paper.say("on")
         self.graveyard = Graveyard()
         self._fate: Json = {}
         self.instances: list[Instance] = []

@@ -57,6 +57,7 @@ def _count(tally: Tally, seed: int) -> None:
     found["with evidence"] = int(one.keeps_evidence)
     found["requests"] = len(one.world.log)
     found["writes"] = one.watch.writes
+    found["steps towards a first key"] = one.watch.prepared
     found["writes on what had just changed"] = one.watch.races
     found["items that failed and came again"] = one.watch.failures
     found["messages put away as poison"] = one.poisoned

@@ -13,9 +13,10 @@ import pytest
 
 from sandbox.wire import Answer, Call, Unreachable
 from sandbox.world import Hooks
+from shared.domain.evidence import line_of
 from shared.domain.keys import KeyId
 from shared.domain.reasons import Reason
-from shared.domain.report import Converged, Gone, Report, Stopped
+from shared.domain.report import Converged, Gone, Report, Stopped, as_json
 from shared.domain.work import Cause, CheckResource, RotateKey, Source, Sweep, encode
 from shared.usecases.handle import handle
 from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure, scope, version
@@ -97,6 +98,28 @@ def test_switching_writes_off_while_we_think_stops_the_write() -> None:
         await azure.check(one)
         await person
         assert azure.calls("write") == []
+
+    on_azure(estate(one), story)
+
+
+def test_a_write_that_the_key_has_overtaken_when_it_is_read_back_is_told_and_put_right() -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        def rotated(call: Call, answer: Answer) -> Answer:
+            if call.method == "PATCH" and len(azure.calls("write")) < 2:
+                new_version(azure)
+            return answer
+
+        azure.world.hooks = Hooks(after=rotated)
+        (report,) = await azure.check(one)
+        assert [(write.after and write.after.version, write.overtaken) for write in report.wrote] == [
+            (MID, True),
+            (NEW, False),
+        ]
+        assert report.overtaken == as_json(report)["overtaken"] == 1
+        assert [write.overtaken for write in line_of(report, "1").wrote] == [True, False]
+        assert azure.in_use(one) == NEW
 
     on_azure(estate(one), story)
 
