@@ -12,7 +12,7 @@ from azure.core.pipeline import PipelineResponse
 
 from shared.adapters.connection import Connection
 from shared.adapters.resource_graph import ResourceGraph
-from shared.adapters.translate import translated
+from shared.adapters.translate import translated, unreadable
 from shared.domain.resource import parse_arm_id
 from shared.domain.vault import Vault, vault_of
 from shared.errors import NotThere
@@ -93,6 +93,8 @@ class VaultInventory:
         try:
             with translated(vault_id):
                 body: Any = await self.client(arm.subscription).vaults.get(arm.group, arm.name, cls=_as_sent)
+                if str(body["id"]).lower().rstrip("/") != vault_id:
+                    raise unreadable(vault_id)
                 found = vault_of(body)
         except NotThere:
             return None
