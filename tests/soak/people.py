@@ -77,9 +77,14 @@ class People:
         self._dice.choice(kinds)()
 
     def mend(self) -> None:
-        """Switch writing on, put the policy right, give back what was taken, and repair what broke, or some of it."""
+        """Switch writing on, put the policy right, and give back what was taken."""
         self._write("on")
         self.paper.say("on")
+        while self._owed:
+            self._grant()
+
+    def repair(self) -> None:
+        """Repair what operations broke, or some of it."""
         for operation in list(self._world.memory.get("operations", {}).get("running", {}).values()):
             if operation.fate.get("do") == "stall" and self._dice.random() < 0.5:
                 operation.fate = {}
@@ -87,8 +92,6 @@ class People:
             if is_broken(body) and self._dice.random() < 0.5:
                 save(self._world, repaired(body))
                 self._tell(f"somebody repairs {body['name']}")
-        while self._owed:
-            self._grant()
 
     def key(self) -> Key:
         """Return the key that everybody uses."""

@@ -36,6 +36,7 @@ TOLD, KEPT = 0.06, 0.3  # of the runs: with an outcome topic, with evidence
 MOST_STEPS = 60  # of a life that ends early
 FATE = "operationFate"  # where the sandbox looks for what a fault has in mind for the next operation
 DAY, QUIET = 86400.0, 1800.0  # seconds
+AFTERMATH = 600.0  # seconds in which requests are answered well and operations may fail
 CALM = DAY + 3 * 3600.0  # what storage takes to follow, what a late event takes, and a little more
 
 
@@ -104,7 +105,8 @@ class Run:
         self.tell("the trouble is over")
         if self.dice.random() < 0.3:
             await self._sweep()
-        await asyncio.sleep(CALM)
+        await self._aftermath()
+        await asyncio.sleep(CALM - AFTERMATH)
         for _ in range(2):
             before = self.watch.writes
             await self._sweep()
@@ -116,6 +118,16 @@ class Run:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    async def _aftermath(self) -> None:
+        """Let operations fail for a while longer, and somebody die in the middle of one."""
+        began = self.world.now()
+        await asyncio.sleep(self.dice.uniform(0, AFTERMATH / 5))
+        if self.dice.random() < 0.5:
+            self._death()
+        await asyncio.sleep(AFTERMATH - (self.world.now() - began).total_seconds())
+        self.trouble.operations_end_well = True
+        self.people.repair()
 
     def _open(self) -> None:
         """Make ready what depends on how the app runs."""

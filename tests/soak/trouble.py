@@ -43,12 +43,16 @@ class Trouble:
 
     def __init__(self, dice: random.Random) -> None:
         self.over = False
+        self.operations_end_well = False  # what was begun may fail for a while longer than requests do
         self.counts: Counter[str] = Counter()
         self._dice = dice
         self._operations: dict[str, str] = {}  # what becomes of a long-running operation, by its URL
 
     def _strikes(self, odds: float) -> bool:
         return not self.over and self._dice.random() < odds
+
+    def _fails(self, odds: float) -> bool:
+        return not self.operations_end_well and self._dice.random() < odds
 
     def before(self, call: Call) -> Answer | None:
         """Answer in Azure's place, or break the connection, now and then."""
@@ -77,7 +81,7 @@ class Trouble:
 
     def doom(self, call: Call) -> Json:
         """Decide on the fate of the operation that this request begins, if it begins one; {}: all goes well."""
-        if call.host != ARM or call.method not in {"PATCH", "PUT"} or not self._strikes(DOOMED):
+        if call.host != ARM or call.method not in {"PATCH", "PUT"} or not self._fails(DOOMED):
             return {}
         fate = self._dice.choice(("fail", "fail", "cancel", "stall"))
         return {"do": fate, **({} if fate == "stall" else {"seconds": self._dice.uniform(1, 90)})}
@@ -102,7 +106,7 @@ class Trouble:
 
     def after(self, call: Call, answer: Answer) -> Answer:
         """Lose or spoil an answer once the effect has happened, now and then."""
-        if (operation := _operation_of(call, answer)) and self._strikes(LIED_ABOUT):
+        if (operation := _operation_of(call, answer)) and self._fails(LIED_ABOUT):
             self._operations[operation] = kind = self._dice.choice((SAID_TO_FAIL, SAID_TO_GO_ON))
             self.counts[kind] += 1
         if not self._strikes(AFTER):
@@ -136,8 +140,8 @@ class Trouble:
         return _operation_of(call, answer) in self._operations
 
     def _operation(self, fate: str) -> Answer | None:
-        """Answer for a long-running operation: it stays as it is, or has failed, until the trouble is over."""
-        if self.over:
+        """Answer for a long-running operation: it stays as it is, or has failed, until operations end well again."""
+        if self.operations_end_well:
             return None
         failed: Any = {"status": "Failed", "error": {"code": "OperationFailed", "message": "trouble"}}
         return Answer.of(failed if fate == SAID_TO_FAIL else {"status": "InProgress"})
