@@ -76,7 +76,7 @@ def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]], bo
     searched: dict[str, Any] = {}
     if dice.random() < OTHERS:
         bodies.append(services.IDENTITY)
-        for number in range(dice.choice((1, 2, 2, 3))):
+        for number in range(dice.choice((2, 2, 3))):
             several, objects = services.drawn(dice, number, (OLD, OLD, MID))
             bodies += several
             searched |= objects

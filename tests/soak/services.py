@@ -127,16 +127,18 @@ KINDS = (
     Kind("Microsoft.MachineLearningServices/workspaces", _workspace, (PINNED,), lambda: {"kind": "Default"}),
     Kind("Microsoft.DocumentDB/databaseAccounts", _database, (FOLLOWING,)),
 )
+_AT_ONCE = ("Automation", "Batch", "DataFactory", "EventHub", "ServiceBus", "DocumentDB")
+LONG = tuple(number for number, kind in enumerate(KINDS) if not any(f".{one}/" in kind.type for one in _AT_ONCE))
 APPLICATION = cosmos.APPLICATION  # reaches the key itself, for the workspaces above
 
 
 def drawn(dice: random.Random, number: int, versions: tuple[str, ...]) -> tuple[list[Json], dict[str, Any]]:
     """Return one or more bodies that belong together, and the objects of a search service by collection."""
     name, version = f"svc{number}", dice.choice(versions)
-    chosen = dice.randrange(len(KINDS) + 4)
+    chosen = dice.choice(LONG) if dice.random() < 0.4 else dice.randrange(len(KINDS) + 4)
     if chosen < len(KINDS):
         kind = KINDS[chosen]
-        follows = dice.choice(kind.ways) == FOLLOWING
+        follows = dice.choice((kind.ways[0], *kind.ways)) == FOLLOWING  # who is pinned has to be moved
         return [kind.body(name, "" if follows else version)], {}
     if chosen == len(KINDS):
         return [resource("Microsoft.Compute/diskEncryptionSets", name, _set(version, follows=True))], {}

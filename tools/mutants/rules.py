@@ -83,6 +83,13 @@ RULES = (
         "seen = None",
         RULES_OF_ROTATION,
     ),
+    Rule(
+        "what a list showed before a write of ours is read again",
+        _CHECK,
+        "or context.recent.written_since(item.address, seen.at)",
+        "",
+        HANDS,
+    ),
     Rule("nothing is written on old knowledge", _CHECK, "if clock.now() - progress.as_of <= FRESH and", "if", HANDS),
     Rule(
         "an accepted change is not sent again",
