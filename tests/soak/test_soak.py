@@ -16,7 +16,7 @@ from tests.soak.seeds import soak
 from tests.soak.tally import tried
 from tests.soak.trouble import SAID_TO_FAIL, SAID_TO_GO_ON, Trouble
 
-BLOCK, BLOCKS = 10, 24  # seeds in one test, which a slow machine must do in a minute, and tests
+BLOCK, BLOCKS = 5, 48  # seeds in one test, which a slow machine must do in a minute, and tests
 
 
 @pytest.mark.parametrize("first", range(1, 1 + BLOCK * BLOCKS, BLOCK))

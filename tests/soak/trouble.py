@@ -22,9 +22,11 @@ SAID_TO_FAIL, SAID_TO_GO_ON = "LRO is said to have failed", "LRO is said to go o
 
 def _operation_of(call: Call, answer: Answer) -> str:
     """Return where to ask about the operation that a request began, or ""."""
+    if call.method not in {"PATCH", "PUT"} or call.host != ARM:
+        return ""
     named = {name.lower(): value for name, value in answer.headers.items()}
     polled = named.get("azure-asyncoperation", "")
-    return polled or (named.get("location", "") if answer.status == 202 and call.method != "GET" else "")
+    return polled or (named.get("location", "") if answer.status == 202 else "")
 
 
 def _may_be_unseen(call: Call) -> bool:
