@@ -13,7 +13,7 @@ from azure.core.pipeline import PipelineResponse
 from shared.adapters.connection import Connection
 from shared.adapters.deleted_vaults import DeletedVaults
 from shared.adapters.resource_graph import ResourceGraph
-from shared.adapters.translate import translated
+from shared.adapters.translate import translated, unreadable
 from shared.domain.new_vault import NameHeld
 from shared.domain.resource import parse_arm_id
 from shared.domain.vault import Vault, vault_of
@@ -136,6 +136,8 @@ class VaultInventory:
         try:
             with translated(vault_id):
                 body: Any = await self.client(arm.subscription).vaults.get(arm.group, arm.name, cls=_as_sent)
+                if str(body["id"]).lower().rstrip("/") != vault_id.lower().rstrip("/"):
+                    raise unreadable(vault_id)
                 return vault_of(body)
         except NotThere:
             return None

@@ -34,7 +34,9 @@ _NO_ITEM = "a message that is no work item; the log has its beginning"
 
 
 class Written(Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """One change that was sent. Not accepted: its answer got lost, and the verification tells what became of it."""
+    """One change that was sent. Not accepted: its answer got lost, and the verification tells what became of it.
+    Overtaken: read back, its target was no longer the one to use.
+    """
 
     at: datetime
     slot: str
@@ -43,6 +45,7 @@ class Written(Struct, frozen=True, omit_defaults=True, rename="camel"):
     accepted: bool
     fields_before: Json = {}
     fields_after: Json = {}
+    overtaken: bool = False
 
 
 class Prepared(Struct, frozen=True, omit_defaults=True):
@@ -198,7 +201,7 @@ def _awaited(outcome: Waiting) -> Awaited:
 
 def _written(one: Write) -> Written:
     before, after = _url(one.before), _url(one.after)
-    return Written(one.at, one.slot, before, after, one.accepted, one.fields_before, one.fields_after)
+    return Written(one.at, one.slot, before, after, one.accepted, one.fields_before, one.fields_after, one.overtaken)
 
 
 def _prepared(one: Done) -> Prepared:

@@ -17,6 +17,7 @@ WISHES = "tests/usecases/test_wishes.py"
 ARM = "tests/adapters/test_arm.py"
 EFFECTS = "tests/usecases/test_policy_effects.py"
 CLOSED = "tests/usecases/test_closed_vaults.py"
+SQL = "tests/usecases/test_service_sql.py"
 POLICY_FILE = "tests/adapters/test_policy_file.py"
 REVOKE = "tests/usecases/test_revoke.py"
 
@@ -84,6 +85,13 @@ RULES = (
         "seen = None",
         RULES_OF_ROTATION,
     ),
+    Rule(
+        "what a list showed before a write of ours is read again",
+        _CHECK,
+        "or context.recent.written_since(item.address, seen.at)",
+        "",
+        HANDS,
+    ),
     Rule("nothing is written on old knowledge", _CHECK, "if clock.now() - progress.as_of <= FRESH and", "if", HANDS),
     Rule(
         "an accepted change is not sent again",
@@ -98,6 +106,27 @@ RULES = (
         "return None if await context.ports.switch.is_on() else _switched_off(context, item)",
         "return None",
         RULES_OF_ROTATION,
+    ),
+    Rule(
+        "the switch is asked, and what is known is fresh, before every further request of a change",
+        "shared/usecases/carry_out.py",
+        "if sent > first + 1 and not await _may_go_on(context, progress):",
+        "if False:",
+        SQL,
+    ),
+    Rule(
+        "what an earlier look has sent is not noted as written again",
+        "shared/usecases/carry_out.py",
+        "if _sent(step, progress) == len(requests):",
+        "if False:",
+        SQL,
+    ),
+    Rule(
+        "an operation that nobody can tell of is not waited for without end",
+        _CHECK,
+        "if not unheard_of(error, item.waited, context.ports.clock.now()):",
+        "if True:",
+        SQL,
     ),
     Rule(
         "what waits is looked at again",
