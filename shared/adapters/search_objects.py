@@ -73,7 +73,7 @@ class SearchObjects:
 
     async def _ask(self, request: HttpRequest) -> Any:
         answer = await self._client().send_request(request)
-        if answer.status_code >= 400:  # noqa: PLR2004
+        if answer.status_code >= 300:  # noqa: PLR2004  redirects are not followed, and are no yes either
             raise HttpResponseError(response=answer)
         return answer
 

@@ -72,7 +72,8 @@ def _answered(error: HttpResponseError, response: Any) -> AppError:
     if status == 404 and code.lower() in _GONE:  # noqa: PLR2004
         return NotThere(Reason.REFUSED, detail)
     if status < 400:  # noqa: PLR2004
-        return TryLater(Reason.SERVICE_UNAVAILABLE, f"{status} with a body that cannot be read")
+        what = "with a body that cannot be read" if status < 300 else "leads elsewhere and is not followed"  # noqa: PLR2004
+        return TryLater(Reason.SERVICE_UNAVAILABLE, f"{status} {what}")
     if reason := _LATER.get(status):
         return TryLater(reason, detail, retry_after(response.headers))
     return Refusal(Reason.NO_RIGHTS if status in {401, 403} else Reason.REFUSED, detail)
