@@ -103,10 +103,9 @@ def build(
     if settings.outcome_topic:
         sinks.append(TopicSink(connection, settings.outcome_topic, new_id))
     journals = Journals(tuple(sinks), clock.now)
-    vaults = VaultInventory(connection, graph, clock, settings.vaults)
     ports = Ports(
         clock=clock,
-        resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection), arm),
+        resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection, arm, clock), arm),
         finder=graph,
         vaults=vaults,
         keys=VaultKeys(connection, clock, KeysThroughArm(vaults, clock)),
