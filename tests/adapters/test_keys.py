@@ -45,27 +45,53 @@ def naming(kid: str) -> Spoil:
 
 
 @pytest.mark.parametrize("kid", OTHERS)
-@pytest.mark.parametrize(("ending", "spoil"), [("/versions", listing), ("/keys/cmk", naming), (f"/{MID}", naming)])
+@pytest.mark.parametrize(("ending", "spoil"), [("/versions", listing), ("/keys/cmk", naming)])
 def test_a_version_of_another_key_is_never_moved_to(kid: str, ending: str, spoil: Callable[[str], Spoil]) -> None:
     async def story(azure: Azure) -> None:
         spoiling(azure, ending, spoil(kid))
-        keys = azure.app.context.ports.keys
-        with pytest.raises(TryLater) as refused:
-            await keys.history(KEY, not_older_than=azure.time.now())
-            await keys.material(KEY, MID if ending.endswith(MID) else OLD)
-            pytest.fail("it was believed")
-        assert refused.value.reason is Reason.SERVICE_UNAVAILABLE
-        await azure.check(USER)
+        (report,) = await azure.check(USER)
+        assert report.reasons == (Reason.SERVICE_UNAVAILABLE,)
         assert azure.calls("write") == []
         azure.world.hooks = Hooks()
         await azure.drain(until=timedelta(minutes=1))
         assert azure.in_use(USER) == MID
 
+    on_azure(estate(USER), story)
+
+
+@pytest.mark.parametrize("kid", [*OTHERS, f"{KEY.url}/{OLD}"])
+def test_what_another_version_is_made_of_says_nothing(kid: str) -> None:
+    async def story(azure: Azure) -> None:
+        spoiling(azure, f"/{MID}", naming(kid))
+        with pytest.raises(TryLater) as refused:
+            await azure.app.context.ports.keys.material(KEY, MID)
+        assert refused.value.reason is Reason.SERVICE_UNAVAILABLE
+
+    on_azure(estate(USER), story)
+
+
+def test_what_a_version_may_be_used_for_is_read_anew_when_the_version_was_changed() -> None:
+    async def story(azure: Azure) -> None:
+        keys, key = azure.app.context.ports.keys, azure.world.keyring.get("kv-main", "cmk")
+        assert key is not None
+        assert "wrapKey" in (await keys.material(KEY, OLD)).operations
+        (old,) = (one for one in key.versions if one.version == OLD)
+        old.operations, old.updated = ("sign",), azure.world.now()
+        await keys.history(KEY, not_older_than=azure.time.now())
+        assert (await keys.material(KEY, OLD)).operations == {"sign"}
+
+    on_azure(estate(USER), story)
+
+
+def test_a_key_that_backs_a_certificate_gets_no_version_whoever_asks() -> None:
+    async def story(azure: Azure) -> None:
+        with pytest.raises(Refusal) as refused:
+            await azure.app.context.ports.keys.new_version(KEY, if_latest_is=MID)
+        assert refused.value.reason is Reason.KEY_BACKS_CERTIFICATE
+        assert [one.url for one in azure.world.log if one.method == "POST" and "/rotate" in one.url] == []
+
     described = estate(USER)
-    if ending.endswith(MID):  # what is asked for by its version: an older one, below a latest that nobody may use
-        described["keys"]["kv-main"][0]["versions"].append(
-            {"version": NEW, "created": "2026-04-01T00:00:00Z", "enabled": False}
-        )
+    described["keys"]["kv-main"][0]["managed"] = True
     on_azure(described, story)
 
 
