@@ -124,6 +124,29 @@ def test_a_retry_after_that_makes_no_sense_counts_as_none(asked: str, status: in
     on_azure(estate(one), story)
 
 
+@pytest.mark.parametrize(
+    ("status", "asked", "tries"), [(429, "", 1), (429, "1", 1), (503, "60", 1), (503, "", 3), (503, "1", 3)]
+)
+def test_no_invocation_sleeps_for_long_and_what_is_throttled_is_not_asked_again_in_it(
+    status: int, asked: str, tries: int
+) -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        def refuse(call: Call) -> Answer | None:
+            refused = Answer.of({"error": {"code": "X"}}, status, {"Retry-After": asked} if asked else {})
+            return refused if call.path.endswith("/storageAccounts/st1") else None
+
+        azure.world.hooks = Hooks(before=refuse)
+        began = azure.time.now()
+        (report,) = await azure.check(one)
+        assert azure.time.now() - began < timedelta(seconds=7)
+        assert isinstance(report.outcome, Waiting)
+        assert len([line for line in azure.world.log if line.url.partition("?")[0].endswith("/st1")]) == tries
+
+    on_azure(estate(one), story)
+
+
 def test_a_slow_outcome_topic_holds_no_work_up_and_shows_in_health() -> None:
     one = account("st1")
 
