@@ -142,6 +142,6 @@ def _until(written: str) -> timedelta | None:
 
 def _clean(text: str) -> str:
     """Cut a message short and take out what looks like a token or a signature."""
-    plain = re.sub(r"(?i)(bearer\s+|sig=|sharedkey\s+)\S+", r"\1***", text)
+    plain = re.sub(r"(?i)(bearer\s+|sig=|sharedkey\s+|accountkey=|client_secret=)\S+", r"\1***", text)
     plain = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", "***", plain)
     return one_line(plain, _LONGEST_DETAIL)
