@@ -139,6 +139,7 @@ def app() -> App:
     """Return the app of this process, built at the first call."""
     _put_correlation_on_every_line()
     logging.getLogger("azure").setLevel(logging.WARNING)  # the SDKs tell of every request; ours say what it was for
+    logging.getLogger("azure.mgmt").setLevel(logging.ERROR)  # a traceback for each refusal that comes without a body
     return build(os.environ)
 
 

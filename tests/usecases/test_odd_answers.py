@@ -69,6 +69,23 @@ def test_an_unusable_list_is_waited_out(odd: Answer) -> None:
     on_azure(estate(account("st1", key=""), child), story)
 
 
+@pytest.mark.parametrize("id_", ["x", "", "/subscriptions/../x", "/subscriptions/s/resourceGroups/rg"])
+def test_a_row_of_the_index_without_a_resources_id_does_not_take_its_page_along(id_: str) -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        def spoil(call: Call, answer: Answer) -> Answer:
+            rows = answer.json()["data"] if "ResourceGraph" in call.url else []
+            users = [row for row in rows if row["id"].endswith("/st1")]
+            return Answer.of({**answer.json(), "data": [{**users[0], "id": id_}, *rows]}) if users else answer
+
+        azure.world.hooks = Hooks(after=spoil)
+        await azure.check_key()
+        assert azure.in_use(one) == MID
+
+    on_azure(estate(one), story)
+
+
 @pytest.mark.parametrize("odd", ODD_VERSIONS)
 def test_an_unusable_list_of_versions_is_waited_out(odd: Answer) -> None:
     one = account("st1")
