@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from msgspec.structs import replace
@@ -11,7 +10,7 @@ from shared.domain.keys import BadKeyUrl
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
-from shared.domain.resource import Address, BadAddress, Json, KeyUse, address_of
+from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, Expansion, Sweep, WorkItem, next_page
 from shared.errors import AppError, NotTaken
@@ -22,7 +21,6 @@ from shared.usecases.sweeping import begin_or_go_on, is_confirmed_today, slice_o
 from shared.usecases.unencrypted import wanted_for
 from shared.usecases.waiting import step_for, waited_for
 
-_LOG = logging.getLogger("cmk")
 LONGEST_DELAY = timedelta(days=6)  # a queue hides a message for seven days at most
 
 
@@ -107,7 +105,7 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
     unencrypted = 0
     for row in page.rows:
         service = context.service(str(row.get("type")))
-        if service is None or not _has_id(row):
+        if service is None:
             continue
         if isinstance(item, Sweep):
             first, told = await _without_key(context, item, service, row)
@@ -118,16 +116,6 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
     if page.cursor is not None:
         await context.ports.queue.put(next_page(item, page.cursor))
     return Expanded(len(page.rows), len(work), more=page.cursor is not None, unencrypted=unencrypted)
-
-
-def _has_id(row: Json) -> bool:
-    """Return whether a row names a resource; one that does not must not take its page along."""
-    try:
-        address_of(str(row["id"]))
-    except BadAddress as error:
-        _LOG.warning("a row of the index is passed over: %s", error)
-        return False
-    return True
 
 
 async def _for_row(context: Context, item: Expansion, scope: Scope, service: Service, row: Json) -> list[WorkItem]:
