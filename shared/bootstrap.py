@@ -109,10 +109,9 @@ def build(
     if settings.webhook is not None:
         sinks.append(WebhookSink(connection, settings.webhook.url, settings.webhook.form, clock))
     journals = Journals(tuple(sinks), clock.now)
-    vaults = VaultInventory(connection, graph, clock, settings.vaults)
     ports = Ports(
         clock=clock,
-        resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection), arm),
+        resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection, arm, clock), arm),
         finder=graph,
         vaults=vaults,
         keys=VaultKeys(connection, clock, KeysThroughArm(vaults, clock)),
@@ -148,6 +147,7 @@ def app() -> App:
     """Return the app of this process, built at the first call."""
     _put_correlation_on_every_line()
     logging.getLogger("azure").setLevel(logging.WARNING)  # the SDKs tell of every request; ours say what it was for
+    logging.getLogger("azure.mgmt").setLevel(logging.ERROR)  # a traceback for each refusal that comes without a body
     return build(os.environ)
 
 

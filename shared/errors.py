@@ -24,6 +24,12 @@ class TryLater(AppError):
         self.after = after
 
 
+class NotTaken(TryLater):
+    """The queue did not take a piece of work, whatever its reason. Whoever handles an item leaves that item to the host
+    then: ending it with a report would lose what should have been put.
+    """
+
+
 class Refusal(AppError):
     """Azure, or a rule of ours, said no."""
 

@@ -301,7 +301,7 @@ class WorkQueue(Protocol):
     """The queue of work items."""
 
     async def put(self, item: WorkItem, *, visible_at: datetime | None = None) -> None:
-        """Put one item, to be seen at `visible_at` or at once."""
+        """Put one item, to be seen at `visible_at` or at once. Raises NotTaken, Refusal."""
         ...
 
     async def look(self) -> None:

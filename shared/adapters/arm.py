@@ -127,7 +127,7 @@ class Arm:
 
     async def _ask(self, request: HttpRequest) -> Any:
         answer = await self._client().send_request(request)
-        if answer.status_code >= 400:  # noqa: PLR2004
+        if answer.status_code >= 300:  # noqa: PLR2004  redirects are not followed, and are no yes either
             raise HttpResponseError(response=answer, error_format=_error_format())
         return answer
 

@@ -126,8 +126,12 @@ def signed_in_user() -> AsyncTokenCredential:
     return AzureCliCredential()
 
 
-def managed_identity(client_id: str) -> AsyncTokenCredential:
-    """Return the app's managed identity: the user-assigned one of that client id, or else the system-assigned one."""
+def managed_identity(client_id: str, **options: Any) -> AsyncTokenCredential:
+    """Return the app's managed identity: the user-assigned one of that client id, or else the system-assigned one.
+
+    Left to itself it sleeps for many seconds where no token is to be had; longer waits go back on the queue.
+    """
     from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415  costs time at cold start
 
-    return ManagedIdentityCredential(client_id=client_id) if client_id else ManagedIdentityCredential()
+    short = {"retry_total": 2, "retry_status": 2, "retry_backoff_factor": 0.3, "retry_backoff_max": 2, **options}
+    return ManagedIdentityCredential(client_id=client_id, **short) if client_id else ManagedIdentityCredential(**short)

@@ -14,6 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.pipeline import PipelineRequest
+from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AsyncHttpTransport
 
 from shared.adapters.changes import correlation_of
@@ -71,6 +73,19 @@ class Tokens:
         traceback: TracebackType | None = None,
     ) -> None:
         await self.close()
+
+
+class StaysAt(SansIOHTTPPolicy[Any, Any]):
+    """Keeps a client at one host of those that its tokens are good for: a link to the next page may name another."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    def on_request(self, request: PipelineRequest[Any]) -> None:
+        """Let the request pass. Raises Refusal (FOREIGN_HOST) when it is for another host."""
+        asked = (urlsplit(request.http_request.url).hostname or "").lower()
+        if asked != self._host:
+            raise Refusal(Reason.FOREIGN_HOST, f"{self._host} leads to {asked[:200]}")
 
 
 class GuardedTransport(AsyncHttpTransport[Any, Any]):

@@ -11,10 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.adapters.connection import Connection
+from shared.adapters.guard import StaysAt
 from shared.adapters.keys_arm import KeysThroughArm
 from shared.adapters.rotation_policy import policy_of
 from shared.adapters.translate import translate_vault, translated
-from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material
+from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material, parse_key_url
 from shared.domain.life import RotationPolicy
 from shared.domain.reasons import Reason
 from shared.errors import AppError, NotThere, Refusal, TryLater
@@ -147,7 +148,7 @@ class VaultKeys:
         began = self._clock.now()
         client = self._client(key.host)
         with translated(key.url, translate_vault):
-            listed = [one async for one in client.list_properties_of_key_versions(key.name)]
+            listed = [_mine(one, key) async for one in client.list_properties_of_key_versions(key.name)]
             latest = await self._latest(client, key, listed)
             if not any(_version(one) == latest for one in listed):
                 raise ValueError("a version was made while its versions were being listed")
@@ -166,12 +167,16 @@ class VaultKeys:
                 raise
             # Versions may be listed but the latest may not be read: it is disabled. Newest by creation then.
             return _version(max(listed, key=lambda one: one.created_on or datetime.min.replace(tzinfo=UTC)))
+        latest = _version(_mine(found.properties, key))
         self._keep(key, found)
-        return _version(found.properties)
+        return latest
 
     async def _read_material(self, key: KeyId, version: str) -> _Known:
         with translated(key.url, translate_vault):
-            return self._keep(key, await self._client(key.host).get_key(key.name, version))
+            found = await self._client(key.host).get_key(key.name, version)
+            if _version(_mine(found.properties, key)) != version:
+                raise ValueError("another version than the one that was asked for")
+            return self._keep(key, found)
 
     def _keep(self, key: KeyId, found: KeyVaultKey) -> _Known:
         known = _Known(_material(found), found.properties.updated_on)
@@ -201,7 +206,8 @@ class VaultKeys:
         if client is None:
             from azure.keyvault.keys.aio import KeyClient  # noqa: PLC0415  costs time at cold start
 
-            client = KeyClient(f"https://{host}", self._connection.credential, **self._connection.options())
+            options = {**self._connection.options(), "per_call_policies": [StaysAt(host)]}
+            client = KeyClient(f"https://{host}", self._connection.credential, **options)
             self._clients[host] = client
         return client
 
@@ -212,6 +218,13 @@ def _is_closed(error: AppError) -> bool:
         return error.reason is Reason.VAULT_UNREACHABLE
     inner = getattr(getattr(error.__cause__, "error", None), "innererror", None)
     return isinstance(inner, dict) and str(inner.get("code")).lower() in _FIREWALL
+
+
+def _mine(found: KeyProperties, key: KeyId) -> KeyProperties:
+    """Return what a vault answered if it is about this key: a version of another one must never become a target."""
+    if parse_key_url(str(found.id)).key != key:
+        raise ValueError("a version of another key")
+    return found
 
 
 def _version(found: KeyProperties) -> str:

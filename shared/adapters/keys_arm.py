@@ -34,9 +34,9 @@ class KeysThroughArm:
         began = self._clock.now()
         keys, group, vault = await self._at(key)
         with translated(key.url):
-            versions = tuple([_version(one) async for one in keys.list_versions(group, vault, key.name)])
+            versions = tuple([_version(one, key) async for one in keys.list_versions(group, vault, key.name)])
             shown = await keys.get(group, vault, key.name)
-            latest = parse_key_url(str(shown.properties.key_uri_with_version)).version or ""
+            latest = _named(shown, key)
             if all(one.version != latest for one in versions):
                 raise ValueError("a version was made while its versions were being listed")
             return KeyHistory(key, versions, latest, began, unasked=unasked)
@@ -45,7 +45,8 @@ class KeysThroughArm:
         """Return what a version is made of."""
         keys, group, vault = await self._at(key)
         with translated(key.url):
-            found = _material(await keys.get_version(group, vault, key.name, version))
+            shown = await keys.get_version(group, vault, key.name, version)
+            found = _material(shown) if _named(shown, key) == version else None
             if found is None:
                 raise ValueError("a version that does not say what it is made of")
             return found
@@ -58,12 +59,21 @@ class KeysThroughArm:
         return self._vaults.client(arm.subscription).keys, arm.group, arm.name
 
 
-def _version(one: Key) -> KeyVersion:
+def _named(one: Key, key: KeyId) -> str:
+    """Return which version of the key it is. Raises ValueError for one of another key."""
+    written = one.properties.key_uri_with_version
+    ref = parse_key_url(written) if written else key.at(str(one.name).lower())
+    if ref.key != key or ref.version is None:
+        raise ValueError("a version of another key")
+    return ref.version
+
+
+def _version(one: Key, key: KeyId) -> KeyVersion:
     said = one.properties.attributes
     if said is None or said.enabled is None:
         raise ValueError("a version without attributes")
     return KeyVersion(
-        str(one.name).lower(),
+        _named(one, key),
         _moment(said.created) or datetime.min.replace(tzinfo=UTC),
         said.enabled,
         _moment(said.not_before),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ from shared.adapters.connection import Connection
 from shared.adapters.translate import translated
 from shared.domain.identity import identities_in
 from shared.domain.reasons import Reason
-from shared.domain.resource import Json, fold
+from shared.domain.resource import BadAddress, Json, fold, parse_arm_id
 from shared.errors import Refusal
 from shared.ports import Clock, Page
 
 if TYPE_CHECKING:
     from azure.mgmt.resourcegraph.aio import ResourceGraphClient
 
+_LOG = logging.getLogger("cmk")
 PAGE = 200  # rows: so many items are put by one invocation
 _REMEMBER_GROUPS = timedelta(minutes=5)
 _MANAGED_GROUPS = (
@@ -65,7 +67,7 @@ class ResourceGraph:
             " | order by name asc, id asc"
         )
         rows, following = await self.query(query, cursor)
-        return Page(tuple(rows), following)
+        return Page(tuple(row for row in rows if _names_a_resource(row)), following)
 
     async def with_identity(self, identity: str) -> tuple[Json, ...]:
         """Return the resources of any type that have a user-assigned identity."""
@@ -139,6 +141,16 @@ class ResourceGraph:
 
             self._made = ResourceGraphClient(self._connection.credential, **self._connection.arm_options())
         return self._made
+
+
+def _names_a_resource(row: Json) -> bool:
+    """Return whether a row has a resource's id; one that has not must not take its page along."""
+    try:
+        parse_arm_id(row["id"])
+    except BadAddress as error:
+        _LOG.warning("a row of the index is passed over: %s", error)
+        return False
+    return True
 
 
 def _group_of(row: Json) -> str:

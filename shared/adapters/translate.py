@@ -79,7 +79,8 @@ def _answered(error: HttpResponseError, response: Any) -> AppError:
     if status == 404 and code.lower() in _GONE:  # noqa: PLR2004
         return NotThere(Reason.REFUSED, detail)
     if status < 400:  # noqa: PLR2004
-        return TryLater(Reason.SERVICE_UNAVAILABLE, f"{status} with a body that cannot be read")
+        what = "with a body that cannot be read" if status < 300 else "leads elsewhere and is not followed"  # noqa: PLR2004
+        return TryLater(Reason.SERVICE_UNAVAILABLE, f"{status} {what}")
     if reason := _LATER.get(status):
         return TryLater(reason, detail, retry_after(response.headers))
     return Refusal(Reason.NO_RIGHTS if status in {401, 403} else Reason.REFUSED, detail)
@@ -148,6 +149,6 @@ def _until(written: str) -> timedelta | None:
 
 def _clean(text: str) -> str:
     """Cut a message short and take out what looks like a token or a signature."""
-    plain = re.sub(r"(?i)(bearer\s+|sig=|sharedkey\s+)\S+", r"\1***", text)
+    plain = re.sub(r"(?i)(bearer\s+|sig=|sharedkey\s+|accountkey=|client_secret=)\S+", r"\1***", text)
     plain = re.sub(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", "***", plain)
     return one_line(plain, _LONGEST_DETAIL)

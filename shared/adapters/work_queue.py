@@ -14,7 +14,7 @@ from shared.adapters.connection import Connection
 from shared.adapters.translate import translated
 from shared.domain.reasons import Reason
 from shared.domain.work import WORK_QUEUE, BadWorkItem, WorkItem, encode
-from shared.errors import Refusal
+from shared.errors import AppError, NotTaken, Refusal, TryLater
 from shared.ports import Clock
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ class StorageWorkQueue:
         self._made: QueueClient | None = None
 
     async def put(self, item: WorkItem, *, visible_at: datetime | None = None) -> None:
-        """Put one item. It never expires; hidden for at most seven days, after which it is looked at anyway."""
+        """Put one item. It never expires; hidden for at most seven days, after which it is looked at anyway.
+
+        Raises NotTaken; Refusal for an item that is too large, or when no queue is set.
+        """
         delay = timedelta(0) if visible_at is None else visible_at - self._clock.now()
         # Upwards: a look that comes a moment before its time would be followed by another one at once.
         seconds = math.ceil(min(max(delay, timedelta(0)), _LONGEST).total_seconds())
@@ -48,22 +51,18 @@ class StorageWorkQueue:
             text = encode(item)
         except BadWorkItem as error:
             raise Refusal(Reason.BAD_REQUEST, str(error)) from error
-        with translated("the work queue"):
-            await self._send(text, seconds)
+        client = self._client()
+        try:
+            with translated("the work queue"):
+                await _send(client, text, seconds)
+        except AppError as error:
+            after = error.after if isinstance(error, TryLater) else None
+            raise NotTaken(error.reason, f"the work queue: {error.detail}", after) from error
 
     async def look(self) -> None:
         """Peek at one message: what whoever may take work from the queue may do. The queue is made at first use."""
         with translated("the work queue"), suppress(ResourceNotFoundError):
             await self._client().peek_messages(max_messages=1)
-
-    async def _send(self, text: str, seconds: int) -> None:
-        client = self._client()
-        try:
-            await client.send_message(text, visibility_timeout=seconds, time_to_live=-1)
-        except ResourceNotFoundError:
-            with suppress(ResourceExistsError):  # somebody else was faster
-                await client.create_queue()
-            await client.send_message(text, visibility_timeout=seconds, time_to_live=-1)
 
     def _client(self) -> QueueClient:
         if not self._site.service_uri and not self._site.connection_string:
@@ -91,3 +90,12 @@ class StorageWorkQueue:
                     **options,
                 )
         return self._made
+
+
+async def _send(client: QueueClient, text: str, seconds: int) -> None:
+    try:
+        await client.send_message(text, visibility_timeout=seconds, time_to_live=-1)
+    except ResourceNotFoundError:
+        with suppress(ResourceExistsError):  # somebody else was faster
+            await client.create_queue()
+        await client.send_message(text, visibility_timeout=seconds, time_to_live=-1)

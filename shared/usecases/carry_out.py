@@ -10,7 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.evidence import changed_fields
-from shared.domain.plan import Facts, SetKeys
+from shared.domain.plan import Action, Facts, SetKeys
+from shared.domain.preparation import AssignIdentity
 from shared.domain.reasons import Reason
 from shared.domain.report import Done, Write
 from shared.domain.resource import Address, Edit, KeyUse, Request
@@ -37,7 +38,6 @@ class Progressed(Struct):
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
     told_below: bool = False  # what comes along with the resource was asked for
-    sent_before: tuple[Edit, ...] = ()  # changes all of whose requests an earlier look has sent
     remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
 
@@ -59,14 +59,11 @@ class Progressed(Struct):
 async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
     """Send the change. Returns whether Azure is still at it; `progress.going` then says where to ask."""
     requests = facts.service.write(facts.body, step.changes)
-    if _sent(step, progress) == len(requests):
-        progress.sent_before = step.changes
-        return False
     progress.planned += step.changes
     progress.remark = step.remark
     try:
         async with refusals_told(context, facts.address):
-            all_sent = await _send(context, facts, step, requests, progress)
+            ended = await _send(context, facts, step, requests, progress)
     except TryLater as error:
         if error.reason is not Reason.SERVICE_UNAVAILABLE:
             raise  # Azure said no, so nothing happened
@@ -79,9 +76,19 @@ async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Pro
         return False  # the next look says that it is gone
     finally:  # whatever came of it, bodies that were read until now are void
         context.recent.note_written(facts.address, context.ports.clock.now())
-    if all_sent:
+    if ended:
         _note_sent(context, facts, step, requests, progress, accepted=True)
     return progress.going is not None
+
+
+def all_sent(facts: Facts, step: Action, progress: Progressed) -> bool:
+    """Return whether an earlier look sent all requests of this very step, and Azure has ended it since."""
+    left_off = progress.left_off
+    if left_off is None:
+        return False
+    if not isinstance(step, SetKeys):  # of the steps towards a first key only this one takes Azure long
+        return isinstance(step, AssignIdentity) and not left_off.changes
+    return left_off.changes == step.changes and left_off.sent >= len(facts.service.write(facts.body, step.changes))
 
 
 async def _send(

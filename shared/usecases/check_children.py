@@ -13,7 +13,7 @@ from shared.domain.report import Expanded, Gone, Outcome, Paced, Report, Stopped
 from shared.domain.resource import Address, Json
 from shared.domain.service import ChildList, Service
 from shared.domain.work import CheckChildren, CheckResource
-from shared.errors import AppError, NotThere, Refusal
+from shared.errors import AppError, NotTaken, NotThere, Refusal
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
@@ -63,6 +63,8 @@ async def _run(context: Context, item: CheckChildren, what: ChildList, service: 
         return await _look(context, item, what, service)
     except NotThere:
         return Gone()
+    except NotTaken:
+        raise
     except AppError as error:
         now = ports.clock.now()
         step = step_for(error, item.waited, now, item.first_at)

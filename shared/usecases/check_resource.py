@@ -28,7 +28,7 @@ from shared.domain.service import Service
 from shared.domain.vault import covers
 from shared.domain.work import CheckResource
 from shared.errors import AppError, Refusal, TryLater
-from shared.usecases.carry_out import Progressed, carry_out, refusals_told
+from shared.usecases.carry_out import Progressed, all_sent, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.courtesy import plan_with_courtesy
 from shared.usecases.dependents import look_at_dependents
@@ -143,7 +143,7 @@ async def _run(
     try:
         if wait := await _still_going(context, item, progress):
             return _ended((wait,), progress)
-        return await _converge(context, service, item, seen, progress)
+        return await _converge(context, service, _as_before(item), seen, progress)
     except AppError as error:
         context.recent.forget(item.address)
         waited = _waited(error, item, progress)
@@ -159,6 +159,13 @@ def _waited(error: AppError, item: CheckResource, progress: Progressed) -> Waite
         return Waited(error.reason, progress.granted_at)
     ended = item.going is not None and progress.going is not item.going
     return item.going.before if item.going is not None and ended else item.waited
+
+
+def _as_before(item: CheckResource) -> CheckResource:
+    """Return the item as it was before its change began: a change that ended without effect uses up the same patience
+    as the one before it, or the app would write for ever.
+    """
+    return item if item.going is None else replace(item, waited=item.going.before)
 
 
 async def _still_going(context: Context, item: CheckResource, progress: Progressed) -> Wait | Blocked | None:
@@ -215,7 +222,7 @@ async def _converge(
             return _finish(context, item, facts, steps, as_of, progress)
         if isinstance(steps[0], SetKeys):
             progress.note_overtaken(steps[0])
-        if step := await _not_now(context, item, steps[0], progress):
+        if step := await _not_now(context, item, facts, steps[0], progress):
             return _ended((step, *steps[1:]), progress)
         if clock.now() - as_of <= FRESH and await _act(context, facts, steps[0], progress):
             return _ended((_goes_on(context, item, None),), progress)
@@ -264,22 +271,25 @@ def _moves_on(context: Context, item: CheckResource) -> Wait | Blocked:
     return bounded(wait_or_give_up(Blocked(Reason.OTHERS_MOVE_IT), waited=item.waited, now=now), now, item.first_at)
 
 
-async def _not_now(context: Context, item: CheckResource, step: Action, progress: Progressed) -> Wait | Blocked | None:
+async def _not_now(
+    context: Context, item: CheckResource, facts: Facts, step: Action, progress: Progressed
+) -> Wait | Blocked | None:
     """Return why the change is not to be sent now, if so: writing is off, or it was accepted a moment ago.
 
     A resource that does not show a change that Azure accepted shows it later; sending it again changes nothing.
     """
     now = context.ports.clock.now()
-    if _accepted(step, progress):
+    if _accepted(facts, step, progress):
         return wait_or_give_up(Blocked(Reason.NOT_YET_IN_EFFECT), waited=item.waited, now=now)
     return None if await context.ports.switch.is_on() else _switched_off(context, item)
 
 
-def _accepted(step: Action, progress: Progressed) -> bool:
+def _accepted(facts: Facts, step: Action, progress: Progressed) -> bool:
+    if all_sent(facts, step, progress):
+        return True
     if not isinstance(step, SetKeys):
         return any(done.accepted and done.step == step for done in progress.did)
     accepted = {(write.slot, write.after) for write in progress.wrote if write.accepted}
-    accepted |= {(change.slot, change.to) for change in progress.sent_before}
     return any((change.slot, change.to) in accepted for change in step.changes)
 
 

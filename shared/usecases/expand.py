@@ -14,7 +14,7 @@ from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, W
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, Expansion, Sweep, WorkItem, next_page
-from shared.errors import AppError
+from shared.errors import AppError, NotTaken
 from shared.usecases.audit_vault import audits_for
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
@@ -34,6 +34,8 @@ async def expand(context: Context, item: Expansion) -> Report:
     ports = context.ports
     try:
         outcome = await _outcome(context, item)
+    except NotTaken:
+        raise
     except AppError as error:
         step = step_for(error, item.waited, ports.clock.now())
         outcome = Waiting(step) if isinstance(step, Wait) else Stopped((step,))

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import datetime, timedelta
 
 from shared.domain.reasons import Reason, Waited
-from shared.errors import NotThere, TryLater
+from shared.errors import NotThere, Refusal, TryLater
 from shared.ports import Progress, Reply
 from shared.usecases.context import Context
 
+_LOG = logging.getLogger("cmk")
 PAUSES = (1.0, 2.0)  # seconds; what takes longer goes back on the queue
 
 UNHEARD_OF = timedelta(minutes=15)  # then the resource itself is asked, which tells whether it is still at it
 
 
 async def end_of(context: Context, url: str) -> Progress:
-    """Return how an operation stands. One that Azure has forgotten has ended, how is seen at the resource.
+    """Return how an operation stands. One that Azure has forgotten, or that nobody may be asked about, counts as ended:
+    how is seen at the resource.
 
     Raises Refusal with the reason why it failed, TryLater when nobody knows.
     """
     try:
         return await context.ports.resources.operation(url)
     except NotThere:
+        return Progress(ended=True)
+    except Refusal as refusal:
+        if refusal.reason is not Reason.FOREIGN_HOST:
+            raise
+        _LOG.warning("an operation is not asked about, its address is not Resource Manager's: %s", refusal.detail)
         return Progress(ended=True)
 
 

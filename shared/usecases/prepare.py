@@ -38,7 +38,7 @@ async def prepare(context: Context, facts: Facts, step: Preparation, progress: P
         context.recent.note_written(facts.address, context.ports.clock.now())
     progress.did += (Done(context.ports.clock.now(), step, place),)
     if reply is not None and reply.operation and not await wait_shortly(context, reply):
-        progress.going = Going(reply.operation, 1)
+        progress.going = Going(reply.operation, 1, before=facts.waited)
     return progress.going is not None
 
 

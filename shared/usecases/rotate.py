@@ -13,7 +13,7 @@ from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.report import Outcome, Report, Rotated, Stopped, Waiting
 from shared.domain.resource import address_of
 from shared.domain.work import CheckKey, RotateKey
-from shared.errors import AppError, NotThere, Refusal
+from shared.errors import AppError, NotTaken, NotThere, Refusal
 from shared.usecases.context import Context
 from shared.usecases.waiting import step_for, waited_for
 
@@ -31,6 +31,8 @@ async def rotate(context: Context, item: RotateKey) -> Report:
         outcome = await _rotate(context, item)
     except NotThere as error:
         outcome = Stopped((Blocked(Reason.KEY_NOT_FOUND, detail=error.detail),))
+    except NotTaken:
+        raise
     except AppError as error:
         outcome = _ended(step_for(error, item.waited, ports.clock.now()))
     if isinstance(outcome, Waiting):

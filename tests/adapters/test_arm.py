@@ -12,9 +12,11 @@ import pytest
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.reasons import Reason
+from shared.domain.resource import Address
 from shared.errors import AppError, NotThere, Refusal, TryLater
 from shared.ports import Progress
-from tests.support.azure import SUB, Azure, estate, on_azure
+from shared.services.registry import services
+from tests.support.azure import SUB, Azure, estate, group, on_azure
 
 URL = (
     f"https://management.azure.com/subscriptions/{SUB}/providers/Microsoft.X/locations/west/operations/1?api-version=1"
@@ -96,3 +98,19 @@ def test_nobody_but_resource_manager_is_asked_about_an_operation(url: str) -> No
     with pytest.raises(Refusal) as caught:
         asked(Answer(200), url)
     assert caught.value.reason is Reason.FOREIGN_HOST
+
+
+@pytest.mark.parametrize("type_", ["cognitiveservices/accounts", "sql/servers", "storage/storageaccounts"])
+def test_a_list_that_holds_a_member_of_another_collection_is_no_use(type_: str) -> None:
+    service = services()[f"microsoft.{type_}"]
+    (what,) = service.children
+    parent = Address(service.type, f"{group()}/providers/{service.type}/mine")
+    members = [{"id": f"{parent.url.replace('mine', name)}/{what.collection}/x"} for name in ("mine", "theirs")]
+
+    async def story(azure: Azure) -> None:
+        answer = Answer.of({"value": members})
+        azure.world.hooks = Hooks(before=lambda call: answer if call.path.endswith(what.collection) else None)
+        with pytest.raises(TryLater):
+            [one async for one in azure.app.context.ports.resources.children(parent, what, service)]
+
+    on_azure(estate(), story)

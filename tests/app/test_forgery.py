@@ -178,6 +178,20 @@ def test_a_flood_of_forged_resources_costs_a_read_each_and_writes_nothing() -> N
     with_app(estate(BEHIND), story)
 
 
+def test_an_event_about_an_object_of_a_strangers_search_service_sends_it_nothing() -> None:
+    service = str(BEHIND["id"]).replace("Microsoft.Storage/storageAccounts/st1", "Microsoft.Search/searchServices/")
+
+    async def story(app: WholeApp) -> None:
+        names = ("stranger", "x@stranger", "stranger:8443", "stranger.evil")
+        events = [resource_event(f"{service}{name}/indexes/i") for name in names]
+        assert await app.deliver(events, to="resource_events") == 202
+        await app.run_until_quiet()
+        assert strangers(app) == []
+        assert app.calls("write", "vault", "search") == []
+
+    with_app(estate(BEHIND), story)
+
+
 def test_what_is_forged_changes_nothing_that_a_true_event_would_not_also_change() -> None:
     fine = account("st2", MID)
 

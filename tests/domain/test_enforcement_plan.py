@@ -27,7 +27,7 @@ from shared.domain.preparation import (
     RecoverVault,
     right_for,
 )
-from shared.domain.reasons import Blocked, Reason
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Address, Change, Json, KeyUse
 from shared.domain.service import Can, May, Service, Verb
 from shared.domain.vault import WRAPPING, Grant, Policy, Vault, lacks, vault_of
@@ -412,3 +412,13 @@ def test_an_identity_that_is_gone_acts_as_nobody() -> None:
     assert principal_in(body, ONE.upper()) == WHO
     assert principal_in(body, TWO) == ""
     assert parse_key_url(KEY.url).key == KEY
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"), [("Updating", Reason.PROVISIONING), ("Failed", Reason.PROVISIONING_FAILED)]
+)
+def test_a_resource_that_is_being_changed_or_has_failed_gets_no_key_yet(state: str, reason: Reason) -> None:
+    body = {"id": ID, "location": "westeurope", "properties": {"provisioningState": state}}
+    (step,) = plan(facts(ready(), body=body))
+    assert isinstance(step, Blocked | Wait)
+    assert step.reason is reason

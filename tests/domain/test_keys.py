@@ -139,6 +139,10 @@ def test_one_key_identifier_has_many_spellings(written: str) -> None:
         "https://v.vault.azure.net/keys/a b",
         "https://[::1/keys/a",
         "https://v.vault.azure.net/keys/../secrets",
+        "https://v\u00e4.vault.azure.net/keys/a",
+        "https://v\u3002vault.azure.net/keys/a",
+        "https://v.example%2f.vault.azure.net/keys/a",
+        "https://v.example\\.vault.azure.net/keys/a",
     ],
 )
 def test_what_is_no_key_identifier_is_refused(written: str) -> None:

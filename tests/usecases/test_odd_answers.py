@@ -69,6 +69,23 @@ def test_an_unusable_list_is_waited_out(odd: Answer) -> None:
     on_azure(estate(account("st1", key=""), child), story)
 
 
+@pytest.mark.parametrize("id_", ["x", "", "/subscriptions/../x", "/subscriptions/s/resourceGroups/rg"])
+def test_a_row_of_the_index_without_a_resources_id_does_not_take_its_page_along(id_: str) -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        def spoil(call: Call, answer: Answer) -> Answer:
+            rows = answer.json()["data"] if "ResourceGraph" in call.url else []
+            users = [row for row in rows if row["id"].endswith("/st1")]
+            return Answer.of({**answer.json(), "data": [{**users[0], "id": id_}, *rows]}) if users else answer
+
+        azure.world.hooks = Hooks(after=spoil)
+        await azure.check_key()
+        assert azure.in_use(one) == MID
+
+    on_azure(estate(one), story)
+
+
 @pytest.mark.parametrize("odd", ODD_VERSIONS)
 def test_an_unusable_list_of_versions_is_waited_out(odd: Answer) -> None:
     one = account("st1")
@@ -120,6 +137,29 @@ def test_a_retry_after_that_makes_no_sense_counts_as_none(asked: str, status: in
         (report,) = await azure.check(one)
         assert isinstance(report.outcome, Waiting)
         assert report.outcome.wait.again_at - report.at <= timedelta(days=1)
+
+    on_azure(estate(one), story)
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "tries"), [(429, "", 1), (429, "1", 1), (503, "60", 1), (503, "", 3), (503, "1", 3)]
+)
+def test_no_invocation_sleeps_for_long_and_what_is_throttled_is_not_asked_again_in_it(
+    status: int, asked: str, tries: int
+) -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        def refuse(call: Call) -> Answer | None:
+            refused = Answer.of({"error": {"code": "X"}}, status, {"Retry-After": asked} if asked else {})
+            return refused if call.path.endswith("/storageAccounts/st1") else None
+
+        azure.world.hooks = Hooks(before=refuse)
+        began = azure.time.now()
+        (report,) = await azure.check(one)
+        assert azure.time.now() - began < timedelta(seconds=7)
+        assert isinstance(report.outcome, Waiting)
+        assert len([line for line in azure.world.log if line.url.partition("?")[0].endswith("/st1")]) == tries
 
     on_azure(estate(one), story)
 

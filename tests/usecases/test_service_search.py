@@ -13,9 +13,11 @@ from sandbox.arm.searchservices import objects
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.reasons import Reason
-from shared.domain.report import Certainty, Converged, LeftAlone
+from shared.domain.report import Certainty, Converged, Gone, LeftAlone
+from shared.domain.resource import Address
+from shared.domain.work import Cause, CheckResource, Source
 from tests.services.applying import differences
-from tests.support.azure import MID, OLD, Azure, estate, on_azure
+from tests.support.azure import MID, OLD, Azure, account, estate, on_azure
 from tests.support.moving import URI, allowed, asked, end_of, in_effect, resource, why, wished
 
 HOST = "srch1.search.windows.net"
@@ -187,3 +189,46 @@ def test_an_object_neither_begins_to_use_a_key_nor_goes_back(tmp_path: Path) -> 
 
     estate_ = described(indexes=[HOTELS | key(MID), {"name": "plain", "fields": []}])
     on_azure(estate_, story, environ=allowed(tmp_path, "unproven", "put", "irreversible"))
+
+
+def test_an_object_is_where_its_service_is_and_no_rule_is_passed_by_under_another_address(tmp_path: Path) -> None:
+    """A service's name alone leads to its host: who names another group must not get at it by that group's rule."""
+    path = tmp_path / "policy.yaml"
+    kept = "{name: kept, rotation: report, may: [unproven, put], where: {resourceGroups: [rg-data]}}"
+    path.write_text(f"version: 1\nrules:\n  - {kept}\n  - {{name: rest, rotation: fix, may: [unproven, put]}}\n")
+    elsewhere = INDEX.replace("rg-data", "rg-other")
+
+    async def story(azure: Azure) -> None:
+        (told,) = await azure.check(INDEX)
+        assert why(told) == {Reason.REPORT_ONLY}
+        before = azure.calls("search")
+        (report,) = await azure.check(elsewhere)
+        assert isinstance(report.outcome, Gone)
+        assert azure.calls("search") == before
+        assert asked(azure, HOST) == []
+
+    on_azure(described(indexes=[HOTELS]), story, environ={"CMK_POLICY": str(path)})
+
+
+@pytest.mark.parametrize("name", ["stranger", "x@srch1", "srch1.evil", "srch1:8443"])
+def test_a_search_service_that_resource_manager_does_not_show_gets_no_token(name: str) -> None:
+    async def story(azure: Azure) -> None:
+        (report,) = await azure.check(INDEX.replace("srch1", name))
+        assert isinstance(report.outcome, Gone)
+        assert [one.url for one in azure.world.log if "search.windows.net" in one.url] == []
+
+    on_azure(described(indexes=[HOTELS]), story)
+
+
+def test_no_other_service_passes_for_a_search_service() -> None:
+    named = account("srch1")
+    address = Address("Microsoft.Search/searchServices/indexes", f"{named['id']}/encryptionScopes/hotels")
+
+    async def story(azure: Azure) -> None:
+        now = azure.time.now()
+        await azure.put(CheckResource(address, Cause("c", Source.EVENT), now, now))
+        (report,) = await azure.drain()
+        assert report.reasons == (Reason.UNSUPPORTED_TYPE,)
+        assert [one.url for one in azure.world.log if "search.windows.net" in one.url] == []
+
+    on_azure(estate(SERVICE, named, search={"srch1": {"indexes": [HOTELS]}}), story)

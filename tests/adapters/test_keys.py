@@ -1,0 +1,126 @@
+"""A vault's answers: only what is about the key that was asked for, and from the vault that was asked, is believed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sandbox.wire import Answer, Call
+from sandbox.world import Hooks
+from shared.domain.keys import KeyId
+from shared.domain.reasons import Reason
+from shared.errors import Refusal, TryLater
+from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure
+
+KEY = KeyId("kv-main.vault.azure.net", "cmk")
+USER = account("st1")
+OTHERS = [
+    f"https://kv-main.vault.azure.net/keys/other/{NEW}",
+    f"https://kv-evil.vault.azure.net/keys/cmk/{NEW}",
+    f"https://kv-main.vault.azure.net.evil.example/keys/cmk/{NEW}",
+]
+Spoil = Callable[[Any], Any]
+
+
+def spoiling(azure: Azure, ending: str, spoil: Spoil, host: str = KEY.host) -> None:
+    """Let an answer about the key say something else."""
+
+    def after(call: Call, answer: Answer) -> Answer:
+        asked = call.host == host and call.path.endswith(ending) and answer.status == 200
+        return Answer.of(spoil(answer.json())) if asked else answer
+
+    azure.world.hooks = Hooks(after=after)
+
+
+def listing(kid: str) -> Spoil:
+    return lambda body: {"value": [*body["value"], {**body["value"][0], "kid": kid}]}
+
+
+def naming(kid: str) -> Spoil:
+    return lambda body: {**body, "key": {**body["key"], "kid": kid}}
+
+
+@pytest.mark.parametrize("kid", OTHERS)
+@pytest.mark.parametrize(("ending", "spoil"), [("/versions", listing), ("/keys/cmk", naming)])
+def test_a_version_of_another_key_is_never_moved_to(kid: str, ending: str, spoil: Callable[[str], Spoil]) -> None:
+    async def story(azure: Azure) -> None:
+        spoiling(azure, ending, spoil(kid))
+        (report,) = await azure.check(USER)
+        assert report.reasons == (Reason.SERVICE_UNAVAILABLE,)
+        assert azure.calls("write") == []
+        azure.world.hooks = Hooks()
+        await azure.drain(until=timedelta(minutes=1))
+        assert azure.in_use(USER) == MID
+
+    on_azure(estate(USER), story)
+
+
+@pytest.mark.parametrize("kid", [*OTHERS, f"{KEY.url}/{OLD}"])
+def test_what_another_version_is_made_of_says_nothing(kid: str) -> None:
+    async def story(azure: Azure) -> None:
+        spoiling(azure, f"/{MID}", naming(kid))
+        with pytest.raises(TryLater) as refused:
+            await azure.app.context.ports.keys.material(KEY, MID)
+        assert refused.value.reason is Reason.SERVICE_UNAVAILABLE
+
+    on_azure(estate(USER), story)
+
+
+def test_what_a_version_may_be_used_for_is_read_anew_when_the_version_was_changed() -> None:
+    async def story(azure: Azure) -> None:
+        keys, key = azure.app.context.ports.keys, azure.world.keyring.get("kv-main", "cmk")
+        assert key is not None
+        assert "wrapKey" in (await keys.material(KEY, OLD)).operations
+        (old,) = (one for one in key.versions if one.version == OLD)
+        old.operations, old.updated = ("sign",), azure.world.now()
+        await keys.history(KEY, not_older_than=azure.time.now())
+        assert (await keys.material(KEY, OLD)).operations == {"sign"}
+
+    on_azure(estate(USER), story)
+
+
+def test_a_key_that_backs_a_certificate_gets_no_version_whoever_asks() -> None:
+    async def story(azure: Azure) -> None:
+        with pytest.raises(Refusal) as refused:
+            await azure.app.context.ports.keys.new_version(KEY, if_latest_is=MID)
+        assert refused.value.reason is Reason.KEY_BACKS_CERTIFICATE
+        assert [one.url for one in azure.world.log if one.method == "POST" and "/rotate" in one.url] == []
+
+    described = estate(USER)
+    described["keys"]["kv-main"][0]["managed"] = True
+    on_azure(described, story)
+
+
+@pytest.mark.parametrize("host", ["kv-evil.vault.azure.net", "kv-main.vault.azure.net.evil.example"])
+def test_a_vaults_next_page_is_asked_of_that_vault_or_of_nobody(host: str) -> None:
+    link = f"https://{host}/keys/cmk/versions?api-version=7.6"
+
+    async def story(azure: Azure) -> None:
+        spoiling(azure, "/versions", lambda body: {**body, "nextLink": link})
+        with pytest.raises(Refusal) as refused:
+            await azure.app.context.ports.keys.history(KEY, not_older_than=azure.time.now())
+        assert refused.value.reason is Reason.FOREIGN_HOST
+        assert [one.url for one in azure.world.log if "evil" in one.url] == []
+
+    on_azure(estate(USER), story)
+
+
+def test_resource_managers_word_about_another_key_is_not_taken_either() -> None:
+    closed = {"networkAcls": {"defaultAction": "Deny", "bypass": "AzureServices"}}
+
+    def other(body: Any) -> Any:
+        return json.loads(json.dumps(body).replace("/keys/cmk/", "/keys/other/"))
+
+    async def story(azure: Azure) -> None:
+        spoiling(azure, "/versions", other, "management.azure.com")
+        with pytest.raises(Refusal) as refused:
+            await azure.app.context.ports.keys.history(KEY, not_older_than=azure.time.now())
+        assert refused.value.reason is Reason.VAULT_FORBIDDEN
+
+    described = estate(USER)
+    next(one for one in described["resources"] if one["name"] == "kv-main")["properties"] |= closed
+    on_azure(described, story)

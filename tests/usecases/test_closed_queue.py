@@ -1,0 +1,79 @@
+"""A queue that takes no work: what should have been put is not lost, and nobody is told that it was."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sandbox.wire import Answer, Call
+from sandbox.world import Hooks
+from shared.domain.keys import KeyId
+from shared.domain.work import Cause, CheckChildren, CheckKey, RotateKey, Source, Sweep, WorkItem
+from shared.errors import NotTaken
+from shared.usecases.handle import handle
+from tests.support.azure import OLD, Azure, account, estate, on_azure, scope
+
+USERS = [account("st1"), account("st2")]
+SCOPES = [scope("st3", f"scope{number}") for number in range(12)]
+PARENT = account("st3", key="")
+KEY = KeyId("kv-main.vault.azure.net", "cmk")
+REFUSALS = pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (404, "QueueNotFound"),
+        (409, "QueueBeingDeleted"),
+        (403, "AuthorizationPermissionMismatch"),
+        (400, "OutOfRangeInput"),
+        (507, "InsufficientStorage"),
+        (302, "Found"),
+    ],
+)
+
+
+def closed(status: int, code: str) -> Hooks:
+    """Let the queue take nothing and be made by nobody."""
+
+    def before(call: Call) -> Answer | None:
+        puts = call.host.endswith(".queue.core.windows.net") and call.method in {"POST", "PUT"}
+        return Answer(status, {"x-ms-error-code": code, "Location": "https://evil.example/"}) if puts else None
+
+    return Hooks(before=before)
+
+
+def items(azure: Azure) -> list[WorkItem]:
+    cause, now = Cause("cause-1", Source.HTTP), azure.time.now()
+    return [
+        CheckKey(KEY, cause, now),
+        Sweep(cause, now),
+        CheckChildren(azure.address(PARENT), SCOPES[0]["type"], cause, now, now),
+        RotateKey(KEY, cause, now),
+    ]
+
+
+@REFUSALS
+@pytest.mark.parametrize("which", range(4), ids=["key", "sweep", "children", "rotation"])
+def test_an_item_whose_work_the_queue_does_not_take_goes_back_to_the_host_and_is_done_later(
+    which: int, status: int, code: str
+) -> None:
+    async def story(azure: Azure) -> None:
+        await azure.put(items(azure)[which])
+        (text,) = azure.waiting()
+        azure.world.hooks = closed(status, code)
+        with pytest.raises(NotTaken):
+            await handle(azure.app.context, base64.b64decode(text).decode())
+        assert [one.url for one in azure.world.log if "evil" in one.url] == []
+        azure.world.hooks = Hooks()
+        await azure.drain(until=timedelta(minutes=20))
+        assert _moved(azure, which)
+
+    on_azure(estate(*USERS, PARENT, *SCOPES), story)
+
+
+def _moved(azure: Azure, which: int) -> bool:
+    children_only = which == 2
+    meant: list[dict[str, Any]] = SCOPES if children_only else [*USERS, *SCOPES]
+    (in_use,) = {azure.in_use(one) for one in meant}
+    return in_use != OLD

@@ -1,0 +1,38 @@
+"""A body that came with a list is an observation for moments only: until somebody may have changed the resource."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+
+import pytest
+
+from sandbox.arm.store import save
+from shared.domain.report import Converged
+from shared.domain.work import Cause, CheckResource, Source
+from shared.usecases.check_resource import check_resource
+from shared.usecases.context import FRESH
+from shared.usecases.observe import Seen
+from tests.support.azure import MID, Azure, account, estate, on_azure
+
+USER = account("st1")
+
+
+@pytest.mark.parametrize("why", ["old", "written since"])
+def test_a_body_that_is_old_or_was_written_since_is_read_again_and_another_hands_change_survives(why: str) -> None:
+    async def story(azure: Azure) -> None:
+        context, now = azure.app.context, azure.time.now()
+        listed = copy.deepcopy(azure.body(USER))
+        changed = copy.deepcopy(listed)
+        changed["properties"]["encryption"]["requireInfrastructureEncryption"] = True
+        save(azure.world, changed)
+        at = now - FRESH - timedelta(seconds=1) if why == "old" else now
+        if why != "old":
+            context.recent.note_written(azure.address(USER), now)
+        item = CheckResource(azure.address(USER), Cause("cause-1", Source.EVENT), now, now)
+        report = await check_resource(context, item, Seen(listed, at))
+        assert isinstance(report.outcome, Converged)
+        assert azure.in_use(USER) == MID
+        assert azure.body(USER)["properties"]["encryption"]["requireInfrastructureEncryption"] is True
+
+    on_azure(estate(USER), story)
