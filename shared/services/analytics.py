@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+
+from msgspec.structs import replace
 
 from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request
-from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
-from shared.services.pace import WORK
+from shared.domain.service import Can, Service, Verb
 from shared.services.pointers import Split, aimed, patch
+from shared.services.taken_for_granted import FOLLOWING
 
 KUSTO_VERSION = "2025-02-14"  # [SDK azure-mgmt-kusto 4.0.0]
 LOGS_VERSION = "2025-07-01"  # [SDK azure-mgmt-loganalytics 14.0.0]
@@ -55,15 +56,10 @@ def _clusters(
     return Service(
         type=type_,
         api_version=api_version,
-        traits=Traits(
-            follow=Follow.WITHOUT_VERSION,
-            reports_effective=False,
+        traits=replace(
+            FOLLOWING,
             accepts=accepts,
-            picks_up_within=timedelta(hours=24),
-            keep_old_for=timedelta(hours=24),
-            pace=WORK,
             actions=(f"{type_}/read", f"{type_}/write"),
-            proven=Proven.DOCUMENTED,
             sources=sources,
             can={**dict.fromkeys(Verb, Can.YES), **can},
             acts=Acting(named=bool(identity), trusted=None),

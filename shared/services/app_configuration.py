@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.keys import parse_key_url
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
-from shared.services.pace import WORK
+from shared.domain.service import Can, Service, Verb
 from shared.services.pointers import aimed, client_id_of, identifier_as_written, patch
+from shared.services.taken_for_granted import FOLLOWING
 
 API_VERSION = "2024-06-01"  # [SDK azure-mgmt-appconfiguration 5.0.0]
 SLOT = "encryption"
@@ -41,19 +43,14 @@ SERVICES = (
     Service(
         type="Microsoft.AppConfiguration/configurationStores",
         api_version=API_VERSION,
-        traits=Traits(
-            follow=Follow.WITHOUT_VERSION,
-            reports_effective=False,
-            accepts=KeyRules(RSA_2048_TO_4096),
+        traits=replace(
+            FOLLOWING,
             picks_up_within=timedelta(hours=1),  # how long a key is kept in its cache
-            keep_old_for=timedelta(hours=24),
             keeps_access_for=timedelta(hours=1),  # and an hour to come back [the article below]
-            pace=WORK,
             actions=(
                 "Microsoft.AppConfiguration/configurationStores/read",
                 "Microsoft.AppConfiguration/configurationStores/write",
             ),
-            proven=Proven.DOCUMENTED,
             sources=(
                 "SDK azure-mgmt-appconfiguration 5.0.0 (names, verbs, api-version)",
                 "azure-docs azure-app-configuration/concept-customer-managed-keys (RSA, Standard, cached for an hour)",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from msgspec.structs import replace
 
 from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.domain.service import Can, Service, Verb
 from shared.domain.vault import ENCRYPTION_USER, WRAPPING, Access
-from shared.services.pace import WORK
 from shared.services.pointers import Split, nested, patch
+from shared.services.taken_for_granted import PINNED
 
 API_VERSION = "2024-10-23"  # [SDK azure-mgmt-automation 2.0.0]
 SLOT = "encryption"
@@ -48,18 +47,12 @@ SERVICES = (
     Service(
         type="Microsoft.Automation/automationAccounts",
         api_version=API_VERSION,
-        traits=Traits(
-            follow=Follow.NEVER,
-            reports_effective=False,
-            accepts=KeyRules(RSA_2048_TO_4096),
-            picks_up_within=None,
-            keep_old_for=timedelta(hours=24),
-            pace=WORK,
+        traits=replace(
+            PINNED,
             actions=(
                 "Microsoft.Automation/automationAccounts/read",
                 "Microsoft.Automation/automationAccounts/write",
             ),
-            proven=Proven.DOCUMENTED,
             sources=(
                 "SDK azure-mgmt-automation 2.0.0 (names, verbs, api-version)",
                 "azure-docs automation/automation-secure-asset-encryption (both ways, a version is moved by hand)",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from msgspec.structs import replace
 
 from shared.domain.jsonpath import lookup, replaced, text
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
-from shared.services.pace import WORK
+from shared.domain.service import Can, Service, Verb
 from shared.services.pointers import aimed, identifier_as_written, nested, patch
+from shared.services.taken_for_granted import FOLLOWING
 
 API_VERSION = "2025-06-01"  # [SDK azure-mgmt-batch 19.0.0]
 SLOT = "encryption"
@@ -43,15 +43,9 @@ SERVICES = (
     Service(
         type="Microsoft.Batch/batchAccounts",
         api_version=API_VERSION,
-        traits=Traits(
-            follow=Follow.WITHOUT_VERSION,
-            reports_effective=False,
-            accepts=KeyRules(RSA_2048_TO_4096),
-            picks_up_within=timedelta(hours=24),
-            keep_old_for=timedelta(hours=24),
-            pace=WORK,
+        traits=replace(
+            FOLLOWING,
             actions=("Microsoft.Batch/batchAccounts/read", "Microsoft.Batch/batchAccounts/write"),
-            proven=Proven.DOCUMENTED,
             sources=(
                 "SDK azure-mgmt-batch 19.0.0 (names, verbs, api-version; with or without a version)",
                 "azure-docs batch/batch-customer-managed-key (new accounts only; back to Microsoft's key)",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref
 from shared.domain.reasons import Reason
 from shared.domain.resource import Json, KeyUse
-from shared.domain.service import Follow, Proven, Service, Traits, Verb
+from shared.domain.service import Service, Verb
 from shared.domain.vault import ENCRYPTION_USER, Access
 from shared.services.applications import CONTAINER_INSTANCES
-from shared.services.pace import WORK
 from shared.services.pointers import nothing_to_send
+from shared.services.taken_for_granted import PINNED
 
 API_VERSION = "2023-05-01"  # [SDK azure-mgmt-containerinstance 10.1.0]
 SLOT = "encryptionProperties"
@@ -28,15 +30,11 @@ def _read(body: Json) -> tuple[KeyUse, ...]:
 GROUPS = Service(
     type="Microsoft.ContainerInstance/containerGroups",
     api_version=API_VERSION,
-    traits=Traits(
-        follow=Follow.NEVER,
-        reports_effective=False,
+    traits=replace(
+        PINNED,
         accepts=KeyRules(RSA_2048_TO_4096, frozenset({"unwrapKey"})),
-        picks_up_within=None,
         keep_old_for=None,
-        pace=WORK,
         actions=("Microsoft.ContainerInstance/containerGroups/read",),
-        proven=Proven.DOCUMENTED,
         own_identity=False,
         sources=(
             "SDK azure-mgmt-containerinstance 10.1.0 (names, api-version; an update takes tags and zones only)",

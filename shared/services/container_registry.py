@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from shared.domain.jsonpath import lookup, replaced, text, without
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request
-from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
-from shared.services.pace import WORK
+from shared.domain.service import Can, Service, Verb
 from shared.services.pointers import aimed, client_id_of, forward, identifier_as_written, patch, version_of
+from shared.services.taken_for_granted import FOLLOWING
 
 API_VERSION = "2025-11-01"  # [SDK azure-mgmt-containerregistry 15.0.0]
 SLOT = "encryption"
@@ -40,18 +42,15 @@ SERVICES = (
     Service(
         type="Microsoft.ContainerRegistry/registries",
         api_version=API_VERSION,
-        traits=Traits(
-            follow=Follow.WITHOUT_VERSION,
+        traits=replace(
+            FOLLOWING,
             reports_effective=True,
-            accepts=KeyRules(RSA_2048_TO_4096),
             picks_up_within=timedelta(hours=1),
             keep_old_for=timedelta(hours=1),
-            pace=WORK,
             actions=(
                 "Microsoft.ContainerRegistry/registries/read",
                 "Microsoft.ContainerRegistry/registries/write",
             ),
-            proven=Proven.DOCUMENTED,
             sources=(
                 "SDK azure-mgmt-containerregistry 15.0.0 (names, verbs, api-version, versionedKeyIdentifier)",
                 "learn cli/azure/acr/encryption (rotate-key: with a version by hand, without one by itself)",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from msgspec.structs import replace
 
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request
-from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
-from shared.services.pace import WORK
+from shared.domain.service import Can, May, Service, Verb
 from shared.services.pointers import Split, aimed, forward, nested, put, writable
+from shared.services.taken_for_granted import FOLLOWING
 
 API_VERSION = "2018-06-01"  # [SDK azure-mgmt-datafactory 10.0.0]
 SLOT = "encryption"
@@ -48,15 +48,10 @@ SERVICES = (
     Service(
         type="Microsoft.DataFactory/factories",
         api_version=API_VERSION,
-        traits=Traits(
-            follow=Follow.WITHOUT_VERSION,
-            reports_effective=False,
+        traits=replace(
+            FOLLOWING,
             accepts=KeyRules(frozenset((kty, 2048) for kty in ("RSA", "RSA-HSM"))),
-            picks_up_within=timedelta(hours=24),
-            keep_old_for=timedelta(hours=24),
-            pace=WORK,
             actions=("Microsoft.DataFactory/factories/read", "Microsoft.DataFactory/factories/write"),
-            proven=Proven.DOCUMENTED,
             sources=(
                 "SDK azure-mgmt-datafactory 10.0.0 (names, verbs, api-version, If-Match; PATCH has no encryption)",
                 "azure-docs data-factory/enable-customer-managed-key (RSA 2048, same region, empty factories only)",

@@ -13,13 +13,12 @@ from msgspec.structs import replace
 
 from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request
-from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
+from shared.domain.service import Can, Follow, May, Service, Verb
 from shared.services.applications import DATABRICKS
-from shared.services.pace import WORK
 from shared.services.pointers import Split, forward, nested, put, writable
+from shared.services.taken_for_granted import PINNED
 
 API_VERSION = "2026-01-01"  # [SDK azure-mgmt-databricks 3.0.0]
 
@@ -92,15 +91,9 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     return (put(body, API_VERSION, sent),)
 
 
-_TRAITS = Traits(
-    follow=Follow.NEVER,
-    reports_effective=False,
-    accepts=KeyRules(RSA_2048_TO_4096),
-    picks_up_within=None,
-    keep_old_for=timedelta(hours=24),
-    pace=WORK,
+_TRAITS = replace(
+    PINNED,
     actions=("Microsoft.Databricks/workspaces/read", "Microsoft.Databricks/workspaces/write"),
-    proven=Proven.DOCUMENTED,
     own_identity=False,
     sources=_SOURCES,
     can={

@@ -10,13 +10,13 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from shared.domain.jsonpath import lookup, replaced, text, without
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request
-from shared.domain.service import Can, Follow, Proven, Service, Settled, Traits, Verb
+from shared.domain.service import Can, Service, Settled, Traits, Verb
 from shared.domain.vault import ENCRYPTION_USER, Access
-from shared.services.pace import WORK
 from shared.services.pointers import aimed, forward, identifier_as_written, patch
+from shared.services.taken_for_granted import FOLLOWING
 
 POSTGRESQL_VERSION = "2026-10-01"  # [SDK azure-mgmt-postgresqlflexibleservers 3.0.0]
 MYSQL_VERSION = "2024-12-30"  # [SDK azure-mgmt-mysqlflexibleservers 1.0.0]
@@ -81,15 +81,10 @@ def _servers(type_: str, api_version: str, traits: Traits) -> Service:
     return Service(type_, api_version, traits, _read, _writer(api_version), settled=_settled)
 
 
-_TRAITS = Traits(
-    follow=Follow.WITHOUT_VERSION,
-    reports_effective=False,
-    accepts=KeyRules(RSA_2048_TO_4096),
+_TRAITS = replace(
+    FOLLOWING,
     picks_up_within=timedelta(hours=2),
     keep_old_for=timedelta(hours=2),
-    pace=WORK,
-    actions=(),
-    proven=Proven.DOCUMENTED,
     sources=_POSTGRESQL,
     can={**dict.fromkeys(Verb, Can.YES), **_CHOSEN},
     notes=(

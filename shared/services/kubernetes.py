@@ -16,10 +16,10 @@ from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, Follow, May, Proven, Service, Traits, Verb
+from shared.domain.service import Can, Follow, May, Service, Verb
 from shared.domain.vault import CRYPTO_USER, Access
-from shared.services.pace import WORK
 from shared.services.pointers import identifier_as_written, nested, put, writable
+from shared.services.taken_for_granted import PINNED
 
 API_VERSION = "2026-08-01"  # [SDK azure-mgmt-containerservice 41.8.0]
 SLOT = "kms"
@@ -116,19 +116,15 @@ def _mode(body: Json) -> str:
     return _NEW_KMS if uses and uses[0].follows else ""
 
 
-_LEGACY = Traits(
-    follow=Follow.NEVER,
-    reports_effective=False,
+_LEGACY = replace(
+    PINNED,
     accepts=KeyRules(RSA_2048_TO_4096, frozenset({"encrypt", "decrypt"})),
-    picks_up_within=None,
     keep_old_for=None,
-    pace=WORK,
     actions=(
         "Microsoft.ContainerService/managedClusters/read",
         "Microsoft.ContainerService/managedClusters/write",
         "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
     ),
-    proven=Proven.DOCUMENTED,
     own_identity=False,
     sources=(
         (

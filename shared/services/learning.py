@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from types import MappingProxyType
 
 from msgspec.structs import replace
 
 from shared.domain.jsonpath import lookup, text
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.keys import KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb, by_kind
+from shared.domain.service import Can, Service, Verb, by_kind
 from shared.services.applications import COSMOS_DB
-from shared.services.pace import WORK
 from shared.services.pointers import identifier_as_written, patch
+from shared.services.taken_for_granted import PINNED
 
 API_VERSION = "2025-12-01"  # [azure-ai-ml 1.35.2]
 SLOT = "encryption"
@@ -57,18 +56,12 @@ def _kind(body: Json) -> str:
     return _SERVICE_SIDE if lookup(body, "properties", "enableServiceSideCMKEncryption") is True else by_kind(body)
 
 
-_TRAITS = Traits(
-    follow=Follow.NEVER,
-    reports_effective=False,
-    accepts=KeyRules(RSA_2048_TO_4096),
-    picks_up_within=None,
-    keep_old_for=timedelta(hours=24),
-    pace=WORK,
+_TRAITS = replace(
+    PINNED,
     actions=(
         "Microsoft.MachineLearningServices/workspaces/read",
         "Microsoft.MachineLearningServices/workspaces/write",
     ),
-    proven=Proven.DOCUMENTED,
     own_identity=False,
     sources=(
         "azure-ai-ml 1.35.2 (models of 2025-12-01: the update takes the key identifier and nothing else)",

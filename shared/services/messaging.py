@@ -8,14 +8,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from shared.domain.jsonpath import lookup, replaced, text
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request
-from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
+from shared.domain.service import Can, Service, Verb
 from shared.domain.vault import ENCRYPTION_USER, Access
-from shared.services.pace import WORK
 from shared.services.pointers import Split, aimed, forward, patch
+from shared.services.taken_for_granted import FOLLOWING
 
 API_VERSION = "2026-01-01"  # [SDK azure-mgmt-eventhub 12.0.0, azure-mgmt-servicebus 10.0.0]
 
@@ -75,15 +76,11 @@ def _namespaces(type_: str) -> Service:
     return Service(
         type=type_,
         api_version=API_VERSION,
-        traits=Traits(
-            follow=Follow.WITHOUT_VERSION,
-            reports_effective=False,
-            accepts=KeyRules(RSA_2048_TO_4096),
+        traits=replace(
+            FOLLOWING,
             picks_up_within=timedelta(hours=1),
             keep_old_for=timedelta(hours=1),
-            pace=WORK,
             actions=(f"{type_}/read", f"{type_}/write"),
-            proven=Proven.DOCUMENTED,
             sources=_SOURCES,
             can={
                 Verb.REPOINT: Can.YES,

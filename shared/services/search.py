@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from shared.domain.jsonpath import lookup, member, replaced, text, without
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Audience, Edit, Json, KeyUse, Request, address_of
-from shared.domain.service import Can, ChildList, Follow, May, Proven, Service, Traits, Verb
+from shared.domain.service import Can, ChildList, May, Service, Verb
 from shared.services.pace import LISTS, WORK
 from shared.services.pointers import Split, aimed, forward, nested, nothing_to_send
+from shared.services.taken_for_granted import FOLLOWING, PINNED
 
 ARM_VERSION = "2025-05-01"  # [SDK azure-mgmt-search 9.2.0]
 DATA_VERSION = "2026-04-01"  # [SDK azure-search-documents 12.0.0]
@@ -104,15 +106,10 @@ def _needed(obj: Json) -> str:
 SEARCH_SERVICES = Service(
     type=_TYPE,
     api_version=ARM_VERSION,
-    traits=Traits(
-        follow=Follow.NEVER,
-        reports_effective=False,
-        accepts=KeyRules(RSA_2048_TO_4096),
-        picks_up_within=None,
+    traits=replace(
+        PINNED,
         keep_old_for=timedelta(hours=1),
-        pace=WORK,
         actions=("Microsoft.Search/searchServices/read",),
-        proven=Proven.DOCUMENTED,
         sources=("SDK azure-mgmt-search 9.2.0 (encryptionWithCmk holds no key)", *_SOURCES),
         can=dict.fromkeys(Verb, Reason.CANNOT),
         notes=(
@@ -136,16 +133,13 @@ def _objects(collection: str) -> Service:
     return Service(
         type=f"{_TYPE}/{collection}",
         api_version=DATA_VERSION,
-        traits=Traits(
-            follow=Follow.WITHOUT_VERSION,
-            reports_effective=False,
-            accepts=KeyRules(RSA_2048_TO_4096),
+        traits=replace(
+            FOLLOWING,
             picks_up_within=timedelta(hours=1),  # how long a key is kept in its cache
             keep_old_for=timedelta(hours=1),
             pace=WORK,  # the data plane publishes none
             actions=(f"{_TYPE}/{collection}/read", f"{_TYPE}/{collection}/write"),
             own_identity=False,
-            proven=Proven.DOCUMENTED,
             sources=_SOURCES,
             can={
                 Verb.REPOINT: Can.YES,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import KeyRef, KeyRules, parse_key_url
@@ -17,6 +19,7 @@ from shared.domain.resource import Address, Change, Edit, Json, KeyUse, Request,
 from shared.domain.service import Can, ChildList, Follow, May, Proven, Service, Traits, Verb
 from shared.services.pace import LISTS, WORK
 from shared.services.pointers import identifier_as_written, nothing_to_send, put
+from shared.services.taken_for_granted import PINNED
 
 API_VERSION = "2025-01-01"  # [SDK azure-mgmt-sql 4.0.0]
 SLOT = "protector"
@@ -149,15 +152,10 @@ def _server(type_: str) -> tuple[Service, Service]:
     server = Service(
         type=type_,
         api_version=API_VERSION,
-        traits=Traits(
-            follow=Follow.NEVER,
-            reports_effective=False,
+        traits=replace(
+            PINNED,
             accepts=KeyRules(_RSA),
-            picks_up_within=None,
-            keep_old_for=timedelta(hours=24),
-            pace=WORK,
             actions=(f"{type_}/read",),
-            proven=Proven.DOCUMENTED,
             sources=_SOURCES,
             can=dict.fromkeys(Verb, Reason.CANNOT),
             notes=("The key is at the server's encryption protector.",),

@@ -7,15 +7,15 @@ workspace to; the tag counts as long as it is about the key that is active.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from msgspec.structs import replace
 
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import KeyId, KeyRules, is_key_name, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Edit, Json, KeyUse, Request, address_of
-from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
-from shared.services.pace import WORK
+from shared.domain.service import Can, Service, Verb
 from shared.services.pointers import forward, identifier_as_written, patch
+from shared.services.taken_for_granted import PINNED
 
 API_VERSION = "2021-03-01"  # [SDK azure-mgmt-synapse 2.0.0]
 SLOT = "cmk"
@@ -77,15 +77,10 @@ SERVICES = (
     Service(
         type=_TYPE,
         api_version=API_VERSION,
-        traits=Traits(
-            follow=Follow.NEVER,
-            reports_effective=False,
+        traits=replace(
+            PINNED,
             accepts=KeyRules(_RSA),
-            picks_up_within=None,
-            keep_old_for=timedelta(hours=24),
-            pace=WORK,
             actions=(f"{_TYPE}/read", f"{_TYPE}/write", f"{_TYPE}/keys/read", f"{_TYPE}/keys/write"),
-            proven=Proven.DOCUMENTED,
             sources=_SOURCES,
             can={
                 Verb.REPOINT: Reason.HOP_ONLY,

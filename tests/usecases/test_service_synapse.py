@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from shared.domain.resource import Change
 from shared.domain.work import Cause, Source
 from shared.errors import Refusal
 from shared.services.synapse import SERVICES, SLOT, VERSION
+from shared.usecases.handle import handle
 from shared.usecases.wishes import UseKeyWish, use_key_item
 from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure, version
 from tests.support.moving import allowed, asked, changed, in_effect, key, resource, snapshot, why
@@ -90,6 +92,29 @@ def test_a_hop_takes_the_new_version_up_and_the_next_sweeps_know(tmp_path: Path)
         (again,) = await azure.check(one)
         assert isinstance(again.outcome, Converged)
         assert isinstance((await hop(azure, one)).outcome, Converged), "there is nothing to take up"
+        assert (asked(azure), azure.waiting()) == (writes, [])
+
+    on_azure(estate(one, keys=two_keys()), story, environ=allowed(tmp_path, *ALL))
+
+
+def test_a_hop_ends_on_what_is_newest_when_it_comes_back_whoever_finishes_it_and_however_often(tmp_path: Path) -> None:
+    one = workspace()
+
+    async def story(azure: Azure) -> None:
+        await hop(azure, one)
+        (waiting,) = azure.waiting()
+        found = azure.world.keyring.get("kv-main", "cmk")
+        assert found is not None
+        found.versions.append(
+            type(found.latest)("d" * 32, azure.world.now(), azure.world.now(), modulus=found.latest.modulus)
+        )
+        azure.app = azure.instance()  # the first one died
+        await azure.check(one)
+        assert set(in_effect(azure, one["id"]).values()) == {NEW}, "a look in between leaves it where it is"
+        await azure.drain(until=timedelta(hours=1))
+        assert set(in_effect(azure, one["id"]).values()) == {"d" * 32}
+        writes = asked(azure)
+        await handle(azure.app.context, b64decode(waiting).decode())  # delivered once more
         assert (asked(azure), azure.waiting()) == (writes, [])
 
     on_azure(estate(one, keys=two_keys()), story, environ=allowed(tmp_path, *ALL))
