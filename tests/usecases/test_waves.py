@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from shared.domain.work import Cause, Source, Sweep
 from shared.usecases.wishes import ConvergeWish, RotateWish, converge_item, put_or_plan, rotate_item
 from tests.support.azure import MID, OLD, START, Azure, account, estate, on_azure, scope, version
 from tests.support.moving import resource, split
-from tests.support.policies import PolicyFile
+from tests.support.policies import PolicyFile, text
 from tests.support.waves import (
     DAY,
     KEY,
@@ -277,3 +278,31 @@ def test_a_first_key_goes_to_the_canaries_first_and_on_when_they_have_it(tmp_pat
         assert keyed(azure, rest) == keyed(azure, first) == {"Microsoft.Keyvault"}
 
     on_azure(estate(*plain), story, environ=policy(tmp_path, TWO_WAVES, "encryption: fix", f"key: {KEY}"))
+
+
+def test_an_urgent_order_is_not_answered_by_a_look_that_was_not(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        urgent = converge_item(ConvergeWish(key=KEY, urgent=True), HTTP, azure.time.now())
+        await asyncio.sleep(1)
+        await azure.check_key()
+        await azure.put(urgent)
+        await azure.drain(until=timedelta(minutes=1))
+        assert moved(azure, USERS) == {MID}
+
+    on_azure(just_rotated(*USERS), story, environ=policy(tmp_path))
+
+
+def test_an_urgent_order_while_writing_is_off_is_urgent_when_it_is_on(tmp_path: Path) -> None:
+    file = PolicyFile(tmp_path)
+    file.write(text(rule(TWO_WAVES), writes="off"))
+
+    async def story(azure: Azure) -> None:
+        await azure.check_key()
+        await azure.drain(until=timedelta(minutes=1))
+        await wish(azure, key=KEY, urgent=True)
+        await azure.drain(until=timedelta(minutes=1))
+        file.write(text(rule(TWO_WAVES)))
+        await azure.drain(until=timedelta(minutes=30))
+        assert moved(azure, USERS) == {MID}
+
+    on_azure(just_rotated(*USERS), story, environ=file.environ)

@@ -82,6 +82,8 @@ def test_an_urgent_order_during_a_freeze_is_still_urgent_after_it(tmp_path: Path
 
     async def story(azure: Azure) -> None:
         await azure.check_key()
+        await azure.drain(until=timedelta(minutes=1))
+        assert len(azure.waiting()) == len(USERS)
         await wish(azure, key=KEY, urgent=True)
         await azure.drain(until=THAWED - azure.time.now() + timedelta(minutes=1))
         assert moved(azure, USERS) == {MID}
@@ -162,3 +164,21 @@ def test_what_was_begun_is_brought_to_its_end_although_the_window_has_closed(tmp
         assert azure.in_use(USERS[0]) == MID
 
     on_azure(estate(*USERS), story, environ=policy(tmp_path, WEEKEND))
+
+
+def test_an_urgent_order_while_writing_is_off_is_kept_beside_the_looks_that_wait_already(tmp_path: Path) -> None:
+    file = PolicyFile(tmp_path)
+    file.write(text(rule(WEEKEND), writes="off"))
+
+    async def story(azure: Azure) -> None:
+        await asyncio.sleep((SATURDAY - azure.time.now()).total_seconds() + 3600)
+        await azure.check_key()
+        await azure.drain(until=timedelta(seconds=30))
+        await wish(azure, key=KEY, urgent=True)
+        await azure.drain(until=timedelta(hours=6))
+        assert azure.calls("write") == []
+        file.write(text(rule(WEEKEND)))  # the window has closed meanwhile
+        await azure.drain(until=timedelta(minutes=30))
+        assert moved(azure, USERS) == {MID}
+
+    on_azure(estate(*USERS), story, environ=file.environ)
