@@ -348,7 +348,7 @@ def test_what_a_rule_says_wrongly_of_its_key_is_named(line: str) -> None:
 
 
 def test_nothing_that_the_app_asks_for_purges() -> None:
-    steps = [
+    steps: list[Preparation] = [
         CreateVault(VAULT, "westeurope", "t", "standard"),
         RecoverVault(VAULT, "westeurope", "t"),
         HardenVault(VAULT),
