@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox import arm, blobs, directory, identity, queues, search, vault
+from sandbox import arm, blobs, directory, hooks, identity, queues, search, vault
 from sandbox.cloud import Site
 from sandbox.eventgrid import topics
 
@@ -15,4 +15,5 @@ SITES = (
     Site((".blob.core.windows.net",), blobs.answer, lambda _call: "blob"),
     Site((".search.windows.net",), search.answer, lambda _call: "search"),
     Site((".eventgrid.azure.net",), topics.answer, lambda _call: "topic"),
+    Site(hooks.HOSTS, hooks.answer, lambda _call: "hook"),
 )

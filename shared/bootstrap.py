@@ -46,6 +46,7 @@ from shared.adapters.turns_blob import BlobTurns
 from shared.adapters.vault_changes import VaultChanges
 from shared.adapters.vault_reading import VaultReading
 from shared.adapters.vaults import VaultInventory
+from shared.adapters.webhook import WebhookSink
 from shared.adapters.work_queue import QueueSite, StorageWorkQueue
 from shared.domain.plain import one_line
 from shared.ports import Ports, correlation
@@ -86,7 +87,8 @@ def build(
 ) -> App:
     """Put the app together. A wrong setting does not stop it: `health` shows it, and what needs it says so."""
     settings, problems = settings_module.read(environ, {name: one.storage_suffix for name, one in CLOUDS.items()})
-    cloud = replace(CLOUDS[settings.cloud], blob_hosts=settings.blob_hosts)
+    bare = frozenset({settings.webhook.host} if settings.webhook else ())
+    cloud = replace(CLOUDS[settings.cloud], blob_hosts=settings.blob_hosts, bare_hosts=bare)
     if make_credential is None and settings.on_own_machine:
         make_credential = signed_in_user
     connection = Connection(
@@ -104,6 +106,8 @@ def build(
         sinks.append(EvidenceSink(store, new_id))
     if settings.outcome_topic:
         sinks.append(TopicSink(connection, settings.outcome_topic, new_id))
+    if settings.webhook is not None:
+        sinks.append(WebhookSink(connection, settings.webhook.url, settings.webhook.form, clock))
     journals = Journals(tuple(sinks), clock.now)
     vaults = VaultInventory(connection, graph, clock, settings.vaults)
     ports = Ports(

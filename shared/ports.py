@@ -12,6 +12,7 @@ from msgspec import Struct
 from shared.domain.evidence_query import Page as EvidencePage
 from shared.domain.evidence_query import Query as EvidenceQuery
 from shared.domain.keys import KeyHistory, KeyId, Material
+from shared.domain.life import RotationPolicy
 from shared.domain.new_vault import NameHeld
 from shared.domain.policy import Policy
 from shared.domain.preparation import CreateKey, CreateVault, GrantAccess, HardenVault, RecoverVault
@@ -137,6 +138,12 @@ class Vaults(Protocol):
         """Return a vault as Azure Resource Manager shows it now; None: it is not shown. Raises Refusal, TryLater."""
         ...
 
+    async def deleted(self, host: str, vault_id: str = "") -> str:
+        """Return the id of the deleted vault of that host, "" if none can be recovered in a readable subscription (the
+        one of `vault_id`, if given). Up to a minute old. Raises TryLater.
+        """
+        ...
+
     async def first(self) -> VaultSite | None:
         """Return any vault that is ours to talk to, the same each time, or None."""
         ...
@@ -206,6 +213,10 @@ class Keys(Protocol):
 
     async def recover(self, key: KeyId) -> None:
         """Take a deleted key back. Raises AppError."""
+        ...
+
+    async def rotation_policy(self, key: KeyId) -> RotationPolicy:
+        """Return what the vault does with the key by itself. Raises NotThere, Refusal, TryLater."""
         ...
 
     async def look(self, host: str) -> None:

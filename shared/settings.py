@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.adapters.switch import OFF, ON
 from shared.domain.plan import Own
+from shared.webhook_setting import FORM, WEBHOOK, Webhook, webhook
 
 ROOT = Path(__file__).resolve().parents[1]  # the app's folder
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -36,6 +37,7 @@ class Settings(Struct, frozen=True):
 
     first_party: dict[str, str]  # [CMK_FIRST_PARTY] application id=object id, ...: Azure's own, as this tenant has them
     state: str  # (the host's account) the container of what all instances share; "" where there is none
+    webhook: Webhook | None = None  # [CMK_WEBHOOK, CMK_WEBHOOK_FORM] where messages for people go
 
     @property
     def evidence_host(self) -> str:
@@ -100,6 +102,11 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
     except ValueError as error:
         problems.append(Problem(POLICY, str(error)))
         policy = ""
+    try:
+        hook = webhook(environ)
+    except ValueError as error:
+        problems.append(Problem(FORM if FORM in str(error) else WEBHOOK, str(error)))
+        hook = None
     blobs = _blobs_of_host(environ, clouds[cloud], uri, connection)
     try:
         first_party = _first_party(environ)
@@ -122,6 +129,7 @@ def read(environ: Mapping[str, str], clouds: Mapping[str, str]) -> tuple[Setting
         own,
         first_party,
         f"{blobs}/{STATE}" if blobs else "",
+        hook,
     )
     return settings, tuple(problems)
 

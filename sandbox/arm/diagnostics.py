@@ -38,7 +38,7 @@ def put(world: World, request: Request) -> Answer:
     properties = request.properties()
     if not any(properties.get(name) for name in _DESTINATIONS):
         raise _bad("At least one data sink needs to be specified.")
-    logs = properties.get("logs") or []
+    logs = properties.get("logs", [])
     if not isinstance(logs, list) or not all(isinstance(one, dict) for one in logs):
         raise _bad("logs must be a list of objects.")
     if parse(request.target.scope).type.lower() == _VAULTS:

@@ -85,10 +85,13 @@ class Arm:
             return checked(answer.json(), address)
 
     async def read(self, path: str, api_version: str) -> Json:
-        """Return one object. Raises NotThere, Refusal, TryLater."""
+        """Return one object. Raises NotThere, Refusal, TryLater, also for an answer that names another or none."""
         with translated(path):
             body = (await self._ask(HttpRequest("GET", self._url(path, api_version)))).json()
-        return body if isinstance(body, dict) else {}
+            # What lies in front of the name may be said otherwise: a role is the subscription's or the tenant's.
+            if str(body["id"]).rstrip("/").rpartition("/")[2].lower() != path.rpartition("/")[2].lower():
+                raise unreadable(path)
+        return dict(body)
 
     async def every(self, path: str, api_version: str, filter_: str = "") -> list[Json]:
         """Return all members of a list, page by page. Raises NotThere, Refusal, TryLater."""

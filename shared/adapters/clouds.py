@@ -22,6 +22,7 @@ class Cloud(Struct, frozen=True):
     search_scope: str
     events_scope: str = "https://eventgrid.azure.net/.default"
     storage_scope: str = "https://storage.azure.com/.default"
+    bare_hosts: frozenset[str] = frozenset()  # the webhook's: requests may go there, and never a token
     blob_hosts: frozenset[str] = frozenset()  # the accounts of evidence, policy and state: of no other one
 
     @property

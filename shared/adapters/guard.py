@@ -23,6 +23,7 @@ from shared.errors import Refusal
 from shared.ports import change_reference, correlation
 
 _REMEMBERED = 64
+_SECRETS = {"authorization", "proxy-authorization", "cookie", "aeg-sas-key", "aeg-sas-token"}
 
 
 @cache
@@ -85,15 +86,18 @@ class GuardedTransport(AsyncHttpTransport[Any, Any]):
         parts = urlsplit(request.url)
         host = (parts.hostname or "").lower()
         scope = self._cloud.scope_of(host)
-        if parts.scheme != "https" or parts.port not in {None, 443} or scope is None:
+        bare = scope is None and host in self._cloud.bare_hosts
+        if parts.scheme != "https" or parts.port not in {None, 443} or (scope is None and not bare):
             raise Refusal(Reason.FOREIGN_HOST, host[:200])
+        if bare and any(name.lower() in _SECRETS for name in request.headers):
+            raise Refusal(Reason.FOREIGN_HOST, f"a token for {host[:200]}")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._tokens.made_for(token) != scope:
             raise Refusal(Reason.FOREIGN_HOST, f"a token that was not made for {host[:200]}")
         if proxy := _proxy_for(host):
             options["proxy"] = proxy
         # A shared-key signature covers x-ms headers, so those requests keep the id the SDK signed.
-        if (id_ := correlation.get()) and scheme.lower() != "sharedkey":
+        if (id_ := correlation.get()) and not bare and scheme.lower() != "sharedkey":
             request.headers["x-ms-client-request-id"] = id_
         if host == self._cloud.arm and (change := change_reference.get()):
             request.headers["x-ms-correlation-request-id"] = correlation_of(change)

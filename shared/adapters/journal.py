@@ -137,6 +137,7 @@ def _did(one: Done) -> str:
 
 def _move(one: Write) -> str:
     sure = "" if one.accepted else " (sent, the answer got lost)"
+    sure += " (overtaken)" if one.overtaken else ""
     if one.before and one.after and one.before.key == one.after.key:
         return f" {one.slot}: {one.before.version or 'following'} -> {one.after.version}{sure}"
     return (

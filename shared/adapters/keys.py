@@ -12,8 +12,10 @@ from msgspec.structs import replace
 
 from shared.adapters.connection import Connection
 from shared.adapters.keys_arm import KeysThroughArm
+from shared.adapters.rotation_policy import policy_of
 from shared.adapters.translate import translate_vault, translated
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material
+from shared.domain.life import RotationPolicy
 from shared.domain.reasons import Reason
 from shared.errors import AppError, NotThere, Refusal, TryLater
 from shared.ports import Clock
@@ -127,6 +129,13 @@ class VaultKeys:
         """Begin to take a deleted key back; the next look shows whether it is there."""
         with translated(key.url, translate_vault):
             await self._client(key.host).recover_deleted_key(key.name)
+
+    async def rotation_policy(self, key: KeyId) -> RotationPolicy:
+        """Return what the vault does with the key by itself. It takes getrotationpolicy where access policies decide,
+        keyrotationpolicies/read where roles do.
+        """
+        with translated(key.url, translate_vault):
+            return policy_of(await self._client(key.host).get_key_rotation_policy(key.name))
 
     async def look(self, host: str) -> None:
         """List one key: what whoever may list versions may do."""

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from azure.core.pipeline import PipelineResponse
 
 from shared.adapters.connection import Connection
+from shared.adapters.deleted_vaults import DeletedVaults
 from shared.adapters.resource_graph import ResourceGraph
-from shared.adapters.translate import translated
+from shared.adapters.translate import translated, unreadable
 from shared.domain.new_vault import NameHeld
 from shared.domain.resource import parse_arm_id
 from shared.domain.vault import Vault, vault_of
@@ -47,6 +48,7 @@ class VaultInventory:
         self._read_at: datetime | None = None
         self._reading = asyncio.Lock()
         self._clients: dict[str, KeyVaultManagementClient] = {}
+        self._deleted = DeletedVaults(self.client, clock)
 
     async def by_host(self, host: str) -> VaultSite | None:
         """Return the vault of that host. The host must be a Key Vault of the cloud, and allowed or found."""
@@ -134,9 +136,18 @@ class VaultInventory:
         try:
             with translated(vault_id):
                 body: Any = await self.client(arm.subscription).vaults.get(arm.group, arm.name, cls=_as_sent)
+                if str(body["id"]).lower().rstrip("/") != vault_id.lower().rstrip("/"):
+                    raise unreadable(vault_id)
                 return vault_of(body)
         except NotThere:
             return None
+
+    async def deleted(self, host: str, vault_id: str = "") -> str:
+        """Return the id of the deleted vault of that host, "" if there is none in a readable subscription."""
+        suffix = self._connection.cloud.vault_suffix
+        readable = frozenset(await self._graph.group_chains()) if host.endswith(suffix) else frozenset()
+        wanted = {vault_id.lower().split("/")[2]} if vault_id else readable
+        return await self._deleted.find(host.removesuffix(suffix), readable & wanted)
 
     def _is_allowed(self, host: str) -> bool:
         return any(fnmatchcase(host, pattern) for pattern in self._allowed)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.domain.jsonpath import member
 from shared.domain.keys import KeyRef
+from shared.domain.life import AtRisk
 from shared.domain.policy import Version
 from shared.domain.preparation import CreateKey
 from shared.domain.reasons import Blocked, Reason
@@ -18,13 +19,24 @@ from shared.domain.report import Converged, Done, Expanded, Gone, InUse, Report,
 from shared.domain.resource import Json
 from shared.domain.revocation import Revoked
 from shared.domain.vault_audit import Audited
-from shared.domain.work import CheckChildren, CheckKey, CheckResource, CheckVault, RevokeAccess, RotateKey, WorkItem
+from shared.domain.work import (
+    CheckChildren,
+    CheckKey,
+    CheckResource,
+    CheckVault,
+    EndingKey,
+    RevokeAccess,
+    RotateKey,
+    WorkItem,
+)
 
 _NO_ITEM = "a message that is no work item; the log has its beginning"
 
 
 class Written(Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """One change that was sent. Not accepted: its answer got lost, and the verification tells what became of it."""
+    """One change that was sent. Not accepted: its answer got lost, and the verification tells what became of it.
+    Overtaken: read back, its target was no longer the one to use.
+    """
 
     at: datetime
     slot: str
@@ -33,6 +45,7 @@ class Written(Struct, frozen=True, omit_defaults=True, rename="camel"):
     accepted: bool
     fields_before: Json = {}
     fields_after: Json = {}
+    overtaken: bool = False
 
 
 class Prepared(Struct, frozen=True, omit_defaults=True):
@@ -96,6 +109,7 @@ class Line(Struct, frozen=True, omit_defaults=True, rename="camel"):
     uses: tuple[Effect, ...] = ()
     refused: tuple[Refused, ...] = ()
     waits: Awaited | None = None
+    at_risk: AtRisk | None = None  # of a key that ends: who uses it
     keys: tuple[str, ...] = ()  # every key identifier the line speaks of, in order: what it can be found by
 
 
@@ -139,6 +153,7 @@ def line_of(report: Report, id_: str) -> Line:
         uses=tuple(Effect(use.slot, use.configured.url, use.follows, use.effective) for use in uses),
         refused=tuple(_refused(one, item) for one in _blocked(report)),
         waits=_awaited(outcome) if isinstance(outcome, Waiting) else None,
+        at_risk=outcome.at_risk if isinstance(outcome, Stopped) else None,
         keys=tuple(sorted({ref.url for ref in _named(report, uses)})),
     )
 
@@ -186,7 +201,7 @@ def _awaited(outcome: Waiting) -> Awaited:
 
 def _written(one: Write) -> Written:
     before, after = _url(one.before), _url(one.after)
-    return Written(one.at, one.slot, before, after, one.accepted, one.fields_before, one.fields_after)
+    return Written(one.at, one.slot, before, after, one.accepted, one.fields_before, one.fields_after, one.overtaken)
 
 
 def _prepared(one: Done) -> Prepared:
@@ -200,7 +215,7 @@ def _url(key: KeyRef | None) -> str:
 
 
 def _key(item: WorkItem | None) -> str:
-    if isinstance(item, CheckKey | RotateKey):
+    if isinstance(item, CheckKey | RotateKey | EndingKey):
         return item.key.url
     if isinstance(item, CheckVault):
         return item.host or item.vault_id
@@ -216,7 +231,12 @@ def _wish(item: WorkItem | None) -> Json | None:
         return {name: value for name, value in asked.items() if value}
     if isinstance(item, CheckResource) and item.wish is not None:
         wish = item.wish
-        told = {"useKey": _url(wish.key), "slot": wish.slot, "identity": wish.identity or ""}
+        told = {
+            "useKey": _url(wish.key),
+            "through": _url(wish.through),
+            "slot": wish.slot,
+            "identity": wish.identity or "",
+        }
         told |= {"version": wish.version.value if wish.version is not Version.KEEP else ""}
         return {"revert": True} if wish.revert else {name: value for name, value in told.items() if value}
     return None
@@ -224,7 +244,7 @@ def _wish(item: WorkItem | None) -> Json | None:
 
 def _named(report: Report, uses: tuple[InUse, ...]) -> Iterator[KeyRef]:
     item, outcome = report.item, report.outcome
-    if isinstance(item, CheckKey | RotateKey | CheckChildren) and item.key:
+    if isinstance(item, CheckKey | RotateKey | EndingKey | CheckChildren) and item.key:
         yield item.key.at(None)
     if isinstance(outcome, Rotated):
         yield outcome.key.at(outcome.version)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from shared.domain.courtesy import Courtesy
+from shared.domain.life import AccessLost, NearExpiry
 from shared.domain.new_vault import NewVault
 from shared.domain.service import May
 from shared.domain.vault_rules import VaultExpected
@@ -104,6 +105,8 @@ class Rule(Courtesy, frozen=True, forbid_unknown_fields=True, rename="camel"):
     origin: Origin = Origin.VAULT
     identity: str = SYSTEM
     same_region: Region = Region.REPORT
+    near_expiry: NearExpiry = NearExpiry.NOTIFY
+    access_lost: AccessLost = AccessLost.REPORT
 
 
 class VaultRule(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -12,6 +12,7 @@ from msgspec import Struct
 from shared.domain.courtesy import courtesy_problems
 from shared.domain.policy import Expect, Policy, Rule, VaultRule, Where
 from shared.domain.policy_keys import key_problems
+from shared.domain.policy_life import life_problems
 from shared.domain.vault_rules import expected_problems
 
 Path = tuple[str | int, ...]
@@ -132,7 +133,7 @@ class _Reader:
     def _check_rules(self, rules: tuple[Rule | None, ...]) -> None:
         self._check_order(rules, "rules")
         for at, rule in enumerate(rules):
-            for field, text in (*key_problems(rule), *courtesy_problems(rule)) if rule is not None else ():
+            for field, text in _problems(rule) if rule is not None else ():
                 self._tell(("rules", at, field), text)
 
     def _check_order(self, rules: Sequence[Rule | VaultRule | None], of: str) -> None:
@@ -155,6 +156,13 @@ class _Reader:
     def _tell(self, path: Path, text: str) -> None:
         line = next((self._lines[path[:size]] for size in range(len(path), -1, -1) if path[:size] in self._lines), 0)
         self.problems.append(PolicyProblem(line, _written(path), text))
+
+
+def _problems(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a rule that was read, each with the name of its field."""
+    yield from key_problems(rule)
+    yield from courtesy_problems(rule)
+    yield from life_problems(rule)
 
 
 def _steps(place: str) -> Iterator[str | int]:

@@ -23,6 +23,8 @@ class Reason(Enum):
     KEY_MOVED_ON = "key_moved_on"
     KEY_UNREADABLE = "key_unreadable"
     KEY_IS_IMPORTED = "key_is_imported"
+    NEAR_EXPIRY = "near_expiry"
+    EXPIRED = "expired"
     # The vault
     VAULT_NOT_KNOWN = "vault_not_known"
     MANAGED_HSM = "managed_hsm"
@@ -43,6 +45,7 @@ class Reason(Enum):
     KEY_TYPE_UNEXPECTED = "key_type_unexpected"
     KEY_NEVER_EXPIRES = "key_never_expires"
     KEY_NOT_ROTATED = "key_not_rotated"
+    ACCESS_LOST = "access_lost"
     # Hard rules
     OWN_RESOURCE = "own_resource"
     MANAGED_BY_AZURE = "managed_by_azure"
@@ -104,6 +107,7 @@ class Reason(Enum):
     OPERATION_GOING_ON = "operation_going_on"
     SWEEP_GOING_ON = "sweep_going_on"
     NOT_YET_IN_EFFECT = "not_yet_in_effect"
+    HOPPING = "hopping"
     FOLLOWS_BY_ITSELF = "follows_by_itself"
     FOLLOW_OVERDUE = "follow_overdue"
     FOLLOW_FAILED = "follow_failed"
@@ -193,6 +197,19 @@ REMEDIES = {
     Reason.KEY_TYPE_UNEXPECTED: "Make a key of an expected type and let its users move to it (POST use-key).",
     Reason.KEY_NEVER_EXPIRES: "Set an expiry on the key, and a rotation policy that comes before it.",
     Reason.KEY_NOT_ROTATED: "Give the key a rotation policy with a Rotate action. Until then POST rotate rotates it.",
+    Reason.NEAR_EXPIRY: (
+        "The key's newest version ends soon, and its users with it. Make a new version, or say `nearExpiry: rotate` in "
+        "the rules of all that use the key."
+    ),
+    Reason.EXPIRED: (
+        "The key's newest version has ended: who uses it cannot wrap with it any more. Make a new version now, and its "
+        "users move there."
+    ),
+    Reason.ACCESS_LOST: (
+        "The resource's identity may no longer use its key, so its data is soon out of reach. Grant it Key Vault "
+        "Crypto Service Encryption User again (or get, wrapKey, unwrapKey), or say `accessLost: restore` with `may: "
+        "[grant]`; if that was meant, nothing is to be done."
+    ),
     Reason.KEY_IS_IMPORTED: (
         "A rule says that this key's material comes from elsewhere (`origin: imported`). Import the new version; the "
         "app moves its users there."
@@ -235,8 +252,9 @@ REMEDIES = {
         "in a rule for this type."
     ),
     Reason.VAULT_DELETED: (
-        "The vault was deleted and can be recovered until its retention is over; no other can have its name. Recover "
-        "it, or say `may: [recover]` in the rule."
+        "The vault was deleted: data on its keys is out of reach soon, and no other vault can have its name. Recover "
+        "it before its retention is over: `az keyvault recover --name VAULT`. Where a rule begins with its key, "
+        "`may: [recover]` does it."
     ),
     Reason.VAULT_NAME: (
         "No vault can have this name: it is none of 3 to 24 letters, digits and hyphens, or somebody anywhere in Azure "
@@ -296,8 +314,9 @@ REMEDIES = {
     Reason.NEVER_FOLLOWS: "The service takes up no new versions by itself; leave it pinned and let the app move it.",
     Reason.ALWAYS_FOLLOWS: "The service always takes up the newest version by itself and cannot be held at one.",
     Reason.HOP_ONLY: (
-        "The service takes up a new version only by moving to another key and back, 15 to 30 minutes apart. Do it by "
-        "hand, with the old version enabled throughout."
+        "The service takes up a new version only by moving to another key and back, 15 to 30 minutes apart. POST "
+        "use-key with `through`, a temporary key, does it where the rule says `may: [hop]`. Keep the old version "
+        "enabled throughout."
     ),
     Reason.CHANGES_MODE: (
         "This would change how the service encrypts, and not only which key it uses. Do it by hand; docs/services.md "
@@ -342,6 +361,7 @@ REMEDIES = {
     Reason.OPERATION_GOING_ON: "Azure is carrying the change out; the app looks again.",
     Reason.SWEEP_GOING_ON: "A sweep is going on already; this one was not begun.",
     Reason.NOT_YET_IN_EFFECT: "The version is configured and not reported as in effect yet; the app looks again.",
+    Reason.HOPPING: "The resource is on the temporary key; the app moves it back after the pause.",
     Reason.FOLLOWS_BY_ITSELF: (
         "The service takes up the new version by itself; the app looks again when it should have."
     ),
@@ -417,6 +437,8 @@ PATIENCE = {
     Reason.SWEEP_GOING_ON: Patience(_M, 10 * _M, 12 * _H),
     Reason.PARTNER_FIRST: Patience(_M, 30 * _M, _D),
     Reason.NOT_YET_IN_EFFECT: Patience(30 * _S, 10 * _M, 2 * _H),
+    # 15 to 30 minutes lie between the two changes [azure-docs synapse-analytics/security/workspaces-encryption].
+    Reason.HOPPING: Patience(30 * _M, 30 * _M, _D),
     # A service that follows looks again at its own pace, within the hour where it is known [services.md 1.5].
     Reason.FOLLOW_FAILED: Patience(10 * _M, _H, _D),
     Reason.OTHERS_MOVE_IT: Patience(5 * _S, 5 * _M, 4 * _H),

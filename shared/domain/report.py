@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.domain.keys import KeyId, KeyRef
+from shared.domain.life import AtRisk
 from shared.domain.preparation import Preparation
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Address, Edit, Json
@@ -56,6 +57,7 @@ class Stopped(Struct, frozen=True, tag="stopped"):
 
     blocked: tuple[Blocked, ...]
     uses: tuple[InUse, ...] = ()
+    at_risk: AtRisk | None = None  # of a key that ends: who uses it
 
 
 class Gone(Struct, frozen=True, tag="gone"):
@@ -101,6 +103,9 @@ Outcome = Rotated | Revoked | Audited | Converged | Waiting | Stopped | Gone | L
 class Write(Struct, frozen=True):
     """A change that was sent: which slot, from which key version to which. Not accepted: its answer got lost.
 
+    Overtaken: when it was read back its target was no longer the one to use. The key had moved on meanwhile; if another
+    instance had gone there, this write lost its race. The next change, in the same look if it can, puts it right.
+
     `fields_before` and `fields_after` are the key's fields as they were in the body and as they were sent, by path.
     """
 
@@ -111,6 +116,7 @@ class Write(Struct, frozen=True):
     accepted: bool = True
     fields_before: Json = {}
     fields_after: Json = {}
+    overtaken: bool = False
 
 
 class Done(Struct, frozen=True):
@@ -135,6 +141,11 @@ class Report(Struct, frozen=True):
     did: tuple[Done, ...] = ()
 
     @property
+    def overtaken(self) -> int:
+        """Return how many of the writes had been overtaken when they were read back."""
+        return sum(write.overtaken for write in self.wrote)
+
+    @property
     def reasons(self) -> tuple[Reason, ...]:
         """Return why the work is not done, if it is not."""
         if isinstance(self.outcome, Stopped):
@@ -149,5 +160,6 @@ class Report(Struct, frozen=True):
 def as_json(report: Report) -> dict[str, object]:
     """Return the report as plain JSON values, with the remedy beside each reason."""
     plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(report))
+    plain["overtaken"] = report.overtaken
     plain["remedies"] = {reason.value: reason.remedy for reason in report.reasons}
     return plain

@@ -13,7 +13,8 @@ class Wish(Struct, frozen=True):
 
     `key` None keeps the key that is used. A version in it must be the newest usable one: another would be undone by the
     next sweep. `identity` is the id of the user-assigned identity that shall reach the key, "" the system-assigned one,
-    None the one that does.
+    None the one that does. `through`: the key to move to and back from, where a new version of `key` is not taken up
+    otherwise.
     """
 
     key: KeyRef | None = None
@@ -21,3 +22,4 @@ class Wish(Struct, frozen=True):
     revert: bool = False
     slot: str = ""
     identity: str | None = None
+    through: KeyRef | None = None

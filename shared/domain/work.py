@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyId
+from shared.domain.life import Tally
 from shared.domain.order import Order
 from shared.domain.reasons import Waited
 from shared.domain.resource import Address, Edit
@@ -89,6 +90,7 @@ class CheckResource(Struct, frozen=True, tag="resource"):
     paced: bool = False  # it waited for its slot already
     going: Going | None = None
     wish: Wish | None = None
+    reach: bool = False  # ask also whether it still reaches its keys
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):
@@ -103,6 +105,7 @@ class CheckChildren(Struct, frozen=True, tag="children"):
     key: KeyId | None = None
     host: str = ""
     paced: bool = False  # it waited for its slot already
+    reach: bool = False  # ask also whether they still reach their keys
 
 
 class RotateKey(Struct, frozen=True, tag="rotate"):
@@ -146,6 +149,17 @@ class AuditVault(Struct, frozen=True, tag="audit"):
     skip: int = 0
 
 
+class EndingKey(Struct, frozen=True, tag="ending"):
+    """Find who uses a key whose newest version ends, page by page; then rotate it if their rules say so, or tell."""
+
+    key: KeyId
+    cause: Cause
+    asked_at: datetime
+    waited: Waited | None = None
+    cursor: str | None = None
+    tally: Tally = Tally()  # of the pages before this one
+
+
 class Sweep(Struct, frozen=True, tag="sweep"):
     """Look at everything. `slice`: of the collections that the index does not know, list only those of this quarter of
     the day; None lists them all.
@@ -159,7 +173,9 @@ class Sweep(Struct, frozen=True, tag="sweep"):
 
 
 Expansion = CheckKey | CheckVault | Sweep
-WorkItem = CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | RevokeAccess | AuditVault | Sweep
+WorkItem = (
+    CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | EndingKey | RevokeAccess | AuditVault | Sweep
+)
 
 
 class _Envelope(Struct, frozen=True):
@@ -197,7 +213,7 @@ def revived(item: WorkItem) -> WorkItem | None:
     """Return the item to put back after it was poisoned; None when that has happened before, or when it stands for one
     resource only, which the next sweep looks at.
     """
-    if item.cause.revived or not isinstance(item, Expansion | CheckChildren):
+    if item.cause.revived or not isinstance(item, Expansion | EndingKey | CheckChildren):
         return None
     return replace(item, cause=replace(item.cause, revived=True))
 

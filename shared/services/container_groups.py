@@ -37,6 +37,7 @@ GROUPS = Service(
         pace=WORK,
         actions=("Microsoft.ContainerInstance/containerGroups/read",),
         proven=Proven.DOCUMENTED,
+        own_identity=False,
         sources=(
             "SDK azure-mgmt-containerinstance 10.1.0 (names, api-version; an update takes tags and zones only)",
             "azure-docs container-instances/container-instances-encrypt-data (get and unwrapKey)",

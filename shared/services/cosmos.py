@@ -57,6 +57,7 @@ ACCOUNTS = Service(
         pace=WORK,
         actions=("Microsoft.DocumentDB/databaseAccounts/read", "Microsoft.DocumentDB/databaseAccounts/write"),
         proven=Proven.RECORDED,
+        own_identity=False,  # by default it is Azure Cosmos DB's own application
         sources=(
             "SDK azure-mgmt-cosmosdb 10.0.0 (names, verbs, api-version, keyVaultKeyUriVersion)",
             "azure-cli recording test_cosmosdb_key_vault_key_uri (PATCH answers 200 and has still to be polled)",

@@ -101,6 +101,7 @@ _TRAITS = Traits(
     pace=WORK,
     actions=("Microsoft.Databricks/workspaces/read", "Microsoft.Databricks/workspaces/write"),
     proven=Proven.DOCUMENTED,
+    own_identity=False,
     sources=_SOURCES,
     can={
         Verb.REPOINT: Can.YES,

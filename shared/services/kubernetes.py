@@ -129,6 +129,7 @@ _LEGACY = Traits(
         "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
     ),
     proven=Proven.DOCUMENTED,
+    own_identity=False,
     sources=(
         (
             "SDK azure-mgmt-containerservice 41.8.0 (names, If-Match, api-version; a versioned key "

@@ -144,6 +144,7 @@ def _objects(collection: str) -> Service:
             keep_old_for=timedelta(hours=1),
             pace=WORK,  # the data plane publishes none
             actions=(f"{_TYPE}/{collection}/read", f"{_TYPE}/{collection}/write"),
+            own_identity=False,
             proven=Proven.DOCUMENTED,
             sources=_SOURCES,
             can={

@@ -1,21 +1,25 @@
 """Synapse workspaces: one key, named without a version, whose new versions are never taken up. Facts: services.md 2
 (docs/sources.md).
+
+Nothing that Azure shows says which version a workspace holds. So the app writes down, in a tag, which one it moved the
+workspace to; the tag counts as long as it is about the key that is active.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.domain.jsonpath import lookup, text
-from shared.domain.keys import KeyId, KeyRules, parse_key_url
+from shared.domain.jsonpath import lookup, replaced, text
+from shared.domain.keys import KeyId, KeyRules, is_key_name, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Edit, Json, KeyUse, Request, address_of
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
 from shared.services.pace import WORK
-from shared.services.pointers import forward, identifier_as_written
+from shared.services.pointers import forward, identifier_as_written, patch
 
 API_VERSION = "2021-03-01"  # [SDK azure-mgmt-synapse 2.0.0]
 SLOT = "cmk"
+VERSION = "cmk-autopilot-key-version"
 
 _TYPE = "Microsoft.Synapse/workspaces"
 _KEY = ("properties", "encryption", "cmk", "key")
@@ -33,7 +37,15 @@ _SOURCES = (
 
 def _read(body: Json) -> tuple[KeyUse, ...]:
     url = text(lookup(body, *_KEY, "keyVaultUrl"))
-    return (KeyUse(SLOT, parse_key_url(url), follows=False),) if url else ()
+    if not url:
+        return ()
+    key = parse_key_url(url).key
+    stem, _, version = text(lookup(body, "tags", VERSION)).lower().rpartition("/")
+    return (KeyUse(SLOT, key.at(version if stem == _stem(key) and is_key_name(version) else None), follows=False),)
+
+
+def _stem(key: KeyId) -> str:
+    return f"{key.host.partition('.')[0]}/{key.name}"
 
 
 def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
@@ -42,11 +54,13 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     workspace = address_of(str(body["id"]))
     url = identifier_as_written(text(lookup(body, *_KEY, "keyVaultUrl")), change.to.key.at(None))
     sent = {"properties": {"isActiveCMK": True, "keyVaultUrl": url}}
-    return (
-        Request(
-            "PUT", Address(f"{_TYPE}/keys", f"{workspace.url}/keys/{_name(body, change.to.key)}"), API_VERSION, sent
-        ),
-    )
+    there = Address(f"{_TYPE}/keys", f"{workspace.url}/keys/{_name(body, change.to.key)}")
+    activate = Request("PUT", there, API_VERSION, sent)
+    if not change.to.version:
+        return (activate,)
+    tags = lookup(body, "tags")
+    told = replaced(tags if isinstance(tags, dict) else {}, VERSION, f"{_stem(change.to.key)}/{change.to.version}")
+    return activate, patch(body, API_VERSION, {"tags": told})
 
 
 def _name(body: Json, key: KeyId) -> str:
@@ -70,7 +84,7 @@ SERVICES = (
             picks_up_within=None,
             keep_old_for=timedelta(hours=24),
             pace=WORK,
-            actions=(f"{_TYPE}/read", f"{_TYPE}/keys/read", f"{_TYPE}/keys/write"),
+            actions=(f"{_TYPE}/read", f"{_TYPE}/write", f"{_TYPE}/keys/read", f"{_TYPE}/keys/write"),
             proven=Proven.DOCUMENTED,
             sources=_SOURCES,
             can={
@@ -85,13 +99,24 @@ SERVICES = (
             same_region=True,
             notes=(
                 (
-                    "Nothing says which version a workspace holds. As soon as its key has a second one, the app "
-                    "reports hop_only, also after the hop was made by hand."
+                    f"Azure does not say which version a workspace holds; the app writes down in the tag {VERSION} "
+                    "which one it moved the workspace to. Without that tag hop_only is reported as soon as the key has "
+                    "a second version, also after a hop by hand."
+                ),
+                (
+                    "A hop is made on a caller's wish only: POST use-key with the key and, in through, a temporary key "
+                    "that the workspace's identity may use; the rule must allow hop. The two changes are half an hour "
+                    "apart. A key that the app makes active is called, among the workspace's keys, as in its vault; "
+                    "whether two of those may name one key is not documented."
                 ),
                 (
                     "Before a change all dedicated SQL pools must be online: one that is paused keeps the old version, "
                     "and cannot resume once that is gone."
                 ),
+            ),
+            afterwards=(
+                "Keep the old version, and after a hop the temporary key, until every dedicated SQL pool has been "
+                "online since: only then is it encrypted anew."
             ),
         ),
         read=_read,

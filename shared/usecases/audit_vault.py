@@ -24,6 +24,7 @@ from shared.errors import AppError, Refusal
 from shared.ports import VaultSite
 from shared.usecases.context import Context
 from shared.usecases.placing import site_with_groups
+from shared.usecases.recent import SKEW
 from shared.usecases.sweeping import slice_of
 from shared.usecases.waiting import step_for, waited_for
 
@@ -64,7 +65,7 @@ async def _outcome(context: Context, item: AuditVault, address: Address | None) 
     if address is None:
         return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.host or item.vault_id),))
     first = not item.cursor and not item.skip
-    if first and context.recent.audited_since(address, item.asked_at):
+    if first and context.recent.noted_since(_done(address), item.asked_at + SKEW):
         return Answered()
     began = context.ports.clock.now()
     body = await context.ports.vault_facts.body(address.url)
@@ -74,8 +75,12 @@ async def _outcome(context: Context, item: AuditVault, address: Address | None) 
     if following is not None:
         await context.ports.queue.put(following)
     if first:
-        context.recent.note_audited(address, began)
+        context.recent.note(_done(address), began)
     return found
+
+
+def _done(vault: Address) -> str:
+    return f"{vault.folded} audit"
 
 
 async def _compared(

@@ -51,19 +51,27 @@ async def scope_of(context: Context, key: KeyId | None, host: str, asked_at: dat
 
 
 async def worth_a_look(
-    context: Context, scope: Scope, service: Service, address: Address, uses: tuple[KeyUse, ...] | None
+    context: Context,
+    scope: Scope,
+    service: Service,
+    address: Address,
+    uses: tuple[KeyUse, ...] | None,
+    *,
+    reach: bool = False,
 ) -> bool:
     """Return whether a resource, as an index shows it, should be looked at.
 
     Not if it is not concerned, not if it is watched (a look is on the queue, and it still points at its keys as it did
     when that was put there), and not if the index shows each use where it should be, by configuration and in effect.
     The index may be minutes behind: who leaves the version in that time raises an event of its own, and the sweep finds
-    who does not. Uses that cannot be read are worth a look: the check reports them.
+    who does not. Uses that cannot be read are worth a look: the check reports them. `reach`: whether they still reach
+    their keys is asked, which no index tells.
     """
     if uses is None:
         return True
-    watched = not scope.ordered and context.recent.is_watched(address, uses, context.ports.clock.now())
-    if watched or not scope.concerns(uses):
+    if reach or not scope.concerns(uses):
+        return scope.concerns(uses)
+    if not scope.ordered and context.recent.is_watched(address, uses, context.ports.clock.now()):
         return False
     return not await _there_already(context, scope, service, uses)
 

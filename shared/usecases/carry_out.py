@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.evidence import changed_fields
 from shared.domain.plan import Facts, SetKeys
@@ -15,7 +16,7 @@ from shared.domain.report import Done, Write
 from shared.domain.resource import Address, Edit, KeyUse, Request
 from shared.domain.work import Going
 from shared.errors import NotThere, Refusal, TryLater
-from shared.usecases.context import Context
+from shared.usecases.context import FRESH, Context
 from shared.usecases.observe import see
 from shared.usecases.operations import wait_shortly
 from shared.usecases.pacing import bucket_of
@@ -36,8 +37,17 @@ class Progressed(Struct):
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
     told_below: bool = False  # what comes along with the resource was asked for
+    sent_before: tuple[Edit, ...] = ()  # changes all of whose requests an earlier look has sent
     remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
+
+    def note_overtaken(self, step: SetKeys) -> None:
+        """Mark the writes whose slots, read back, have to move on to something else."""
+        next_ = {change.slot: change.to for change in step.changes}
+        self.wrote = tuple(
+            replace(one, overtaken=True) if one.slot in next_ and one.after != next_[one.slot] else one
+            for one in self.wrote
+        )
 
     @property
     def to_do(self) -> str:
@@ -49,6 +59,9 @@ class Progressed(Struct):
 async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:
     """Send the change. Returns whether Azure is still at it; `progress.going` then says where to ask."""
     requests = facts.service.write(facts.body, step.changes)
+    if _sent(step, progress) == len(requests):
+        progress.sent_before = step.changes
+        return False
     progress.planned += step.changes
     progress.remark = step.remark
     try:
@@ -75,19 +88,33 @@ async def _send(
     context: Context, facts: Facts, step: SetKeys, requests: tuple[Request, ...], progress: Progressed
 ) -> bool:
     """Send the requests of a change one after the other, from where an earlier look had to leave off. Returns whether
-    all of them are sent.
+    all of them are sent. What was known may be old when the first of them is answered: then it is looked at again.
     """
-    left_off = progress.left_off
-    first = left_off.sent if left_off is not None and left_off.changes == step.changes else 0
+    first, left_off = _sent(step, progress), progress.left_off
+    before = left_off.before if left_off is not None else facts.waited
     for sent, request in enumerate(requests[first:], first + 1):
+        if sent > first + 1 and not await _may_go_on(context, progress):
+            progress.left_off = Going("", sent - 1, step.changes, before)
+            return False
         reply = await context.ports.resources.send(request)
         if reply.remaining is not None and reply.remaining < FEW_LEFT:
             context.pacer.refused(bucket_of(facts.address), context.ports.clock.now(), REFILL)
         if reply.operation and not await wait_shortly(context, reply):
-            before = left_off.before if left_off is not None else facts.waited
             progress.going = Going(reply.operation, sent, step.changes, before)
             return sent == len(requests)
     return True
+
+
+def _sent(step: SetKeys, progress: Progressed) -> int:
+    """Return how many requests of this very change are sent already."""
+    left_off = progress.left_off
+    return left_off.sent if left_off is not None and left_off.changes == step.changes else 0
+
+
+async def _may_go_on(context: Context, progress: Progressed) -> bool:
+    """Return whether the next request of a change may be sent: writing is on, and what is known is not old."""
+    on = await context.ports.switch.is_on()
+    return on and progress.as_of is not None and context.ports.clock.now() - progress.as_of <= FRESH
 
 
 def _note_sent(

@@ -84,7 +84,9 @@ async def _look(context: Context, item: CheckChildren, what: ChildList, service:
     scope = replace(scope, ordered=item.cause.order != Order())
     known = context.recent.children(item.parent, what.type, context.ports.clock.now())
     if known is not None:
-        found = [one for one in known if await worth_a_look(context, scope, service, one.address, one.uses)]
+        found = [
+            one for one in known if await worth_a_look(context, scope, service, one.address, one.uses, reach=item.reach)
+        ]
         await put_all(context, [_item(item, child.address) for child in found])
         return Expanded(len(known), len(found), more=False)
     listed_at = context.ports.clock.now()
@@ -128,4 +130,4 @@ async def _begins(context: Context, item: CheckChildren, child: Child, body: Jso
 
 
 def _item(item: CheckChildren, address: Address) -> CheckResource:
-    return CheckResource(address, item.cause, item.asked_at, item.first_at)
+    return CheckResource(address, item.cause, item.asked_at, item.first_at, reach=item.reach)

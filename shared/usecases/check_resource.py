@@ -27,13 +27,13 @@ from shared.domain.resource import KeyUse
 from shared.domain.service import Service
 from shared.domain.vault import covers
 from shared.domain.work import CheckResource
-from shared.errors import AppError, Refusal
+from shared.errors import AppError, Refusal, TryLater
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.courtesy import plan_with_courtesy
 from shared.usecases.dependents import look_at_dependents
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
-from shared.usecases.operations import end_of
+from shared.usecases.operations import end_of, unheard_of
 from shared.usecases.pacing import SHORT, bucket_of
 from shared.usecases.placing import rule_for, tags_in
 from shared.usecases.prepare import prepare
@@ -68,7 +68,7 @@ async def _outcome(context: Context, item: CheckResource, seen: Seen | None, pro
     service = context.service(item.address.type)
     if service is None:
         return Stopped((Blocked(Reason.UNSUPPORTED_TYPE, detail=item.address.type),))
-    wanted = item.going is not None or _is_ordered(item)
+    wanted = item.going is not None or _is_ordered(item) or item.reach
     if not wanted and context.recent.answers(item.address, item.asked_at, context.ports.clock.now()):
         return Answered()
     if await _still_switched_off(context, item):
@@ -163,12 +163,17 @@ def _waited(error: AppError, item: CheckResource, progress: Progressed) -> Waite
 
 async def _still_going(context: Context, item: CheckResource, progress: Progressed) -> Wait | Blocked | None:
     """Return how long to wait for a change that Azure is carrying out; None when there is none. Raises AppError with
-    the reason when it failed: then it is looked at afresh.
+    the reason when it failed: then it is looked at afresh, as it is when nobody has been able to say for long.
     """
     if item.going is None:
         return None
     try:
         state = await end_of(context, item.going.url)
+    except TryLater as error:
+        if not unheard_of(error, item.waited, context.ports.clock.now()):
+            raise
+        progress.going = None
+        return None
     except Refusal:
         progress.going = None
         raise
@@ -208,6 +213,8 @@ async def _converge(
         as_of = _as_of(facts, seen.at)
         if not (steps and isinstance(steps[0], Action)):
             return _finish(context, item, facts, steps, as_of, progress)
+        if isinstance(steps[0], SetKeys):
+            progress.note_overtaken(steps[0])
         if step := await _not_now(context, item, steps[0], progress):
             return _ended((step, *steps[1:]), progress)
         if clock.now() - as_of <= FRESH and await _act(context, facts, steps[0], progress):
@@ -229,7 +236,8 @@ async def _known(
     """Return the facts, and note what the report and later looks need of them. Raises AppError."""
     if service.children:
         context.recent.tags.note(item.address.folded, tags_in(seen.body), seen.at)
-    asked = Wanted(rule, item.wish, item.waited, item.cause.order)
+    reach = item.asked_at if item.reach else None
+    asked = Wanted(rule, item.wish, item.waited, item.cause.order, reach)
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
     progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), _granted_at(facts)
     progress.afterwards = service.traits_of(seen.body).afterwards
@@ -271,6 +279,7 @@ def _accepted(step: Action, progress: Progressed) -> bool:
     if not isinstance(step, SetKeys):
         return any(done.accepted and done.step == step for done in progress.did)
     accepted = {(write.slot, write.after) for write in progress.wrote if write.accepted}
+    accepted |= {(change.slot, change.to) for change in progress.sent_before}
     return any((change.slot, change.to) in accepted for change in step.changes)
 
 

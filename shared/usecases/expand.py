@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.keys import BadKeyUrl
+from shared.domain.keys import BadKeyUrl, KeyId
 from shared.domain.order import Order
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
@@ -18,8 +18,10 @@ from shared.errors import AppError
 from shared.usecases.audit_vault import audits_for
 from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
+from shared.usecases.ending import put_if_it_ends, put_those_that_end
 from shared.usecases.fan_out import put_all
 from shared.usecases.placing import tags_in
+from shared.usecases.recent import SKEW
 from shared.usecases.sweeping import begin_or_go_on, is_confirmed_today, slice_of, told_and_ended
 from shared.usecases.unencrypted import wanted_for
 from shared.usecases.waiting import step_for, waited_for
@@ -57,16 +59,28 @@ async def _outcome(context: Context, item: Expansion) -> Outcome:
     outcome = await _page(context, item, scope)
     if isinstance(item, Sweep):
         outcome = await told_and_ended(context, item, outcome)
+    if isinstance(item, CheckVault) and item.cursor is None:
+        context.recent.note(_named(item), began)
     if isinstance(item, CheckKey) and item.cursor is None:
         await _come_back_when_valid(context, item, scope)
+        if scope.history is not None:
+            await put_if_it_ends(context, item, scope.history)
         context.recent.note_expanded(item.key, began)
     return outcome
 
 
 def _just_done(context: Context, item: Expansion) -> bool:
-    """Return whether the key's users were looked for after this was asked: events come in twos and threes."""
+    """Return whether the users of the key or vault were looked for after this was asked: events come in twos and
+    threes.
+    """
+    if isinstance(item, CheckVault) and item.cursor is None and item.cause.order == Order():
+        return context.recent.noted_since(_named(item), item.asked_at + SKEW)
     first = isinstance(item, CheckKey) and item.cursor is None and item.cause.order == Order()
     return first and isinstance(item, CheckKey) and context.recent.expanded_since(item.key, item.asked_at)
+
+
+def _named(item: CheckVault) -> str:
+    return f"vault {item.host or item.vault_id}".lower()
 
 
 async def scope_for(context: Context, item: Expansion) -> Scope | Stopped:
@@ -76,10 +90,18 @@ async def scope_for(context: Context, item: Expansion) -> Scope | Stopped:
     if isinstance(item, CheckVault):
         vaults = context.ports.vaults
         site = await (vaults.by_host(item.host) if item.host else vaults.by_id(item.vault_id))
-        if site is None:
-            return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.host or item.vault_id),))
-        return Scope(host=site.host)
+        if site is not None:
+            return Scope(host=site.host)
+        return await _of_deleted(context, item)
     return Scope()
+
+
+async def _of_deleted(context: Context, item: CheckVault) -> Scope | Stopped:
+    """Return the scope of a vault that was deleted: its users are looked at, and nothing is asked of it."""
+    host = item.host or f"{item.vault_id.rpartition('/')[2]}{context.vault_suffix}".lower()
+    if await context.ports.vaults.deleted(host, item.vault_id):
+        return Scope(host=host)
+    return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.host or item.vault_id),))
 
 
 async def _key_scope(context: Context, item: CheckKey) -> Scope | Stopped:
@@ -106,6 +128,7 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
     page = await context.ports.finder.page(types_of(context, counted=isinstance(item, Sweep)), item.cursor)
     work: list[WorkItem] = []
     unencrypted = 0
+    keys: set[KeyId] = set()
     for row in page.rows:
         service = context.service(str(row.get("type")))
         if service is None:
@@ -114,8 +137,11 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
             first, told = await _without_key(context, item, service, row)
             work += first
             unencrypted += told
+            keys |= {use.configured.key for use in _uses(service, row) or () if not use.tenant_is_foreign}
         work += await _for_row(context, item, scope, service, row)
     await put_all(context, work)
+    if isinstance(item, Sweep):
+        await put_those_that_end(context, item, keys)
     if page.cursor is not None:
         await context.ports.queue.put(next_page(item, page.cursor))
     return Expanded(len(page.rows), len(work), more=page.cursor is not None, unencrypted=unencrypted)
@@ -134,22 +160,22 @@ async def _for_row(context: Context, item: Expansion, scope: Scope, service: Ser
     uses = _uses(service, row)
     if service.children:
         context.recent.tags.note(address.folded, tags_in(row), now)
+    reach = _asks_reach(item, address)
     spared = isinstance(item, Sweep) and await is_confirmed_today(context, item, service, address, uses)
-    if not spared and await worth_a_look(context, scope, service, address, uses):
-        found.append(CheckResource(address, item.cause, item.asked_at, now))
+    if not spared and await worth_a_look(context, scope, service, address, uses, reach=reach):
+        found.append(CheckResource(address, item.cause, item.asked_at, now, reach=reach))
     for what in service.children:
         child = context.service(what.type)
         known = context.recent.children(address, what.type, now)
         if child is not None and known is not None:
             found += [
-                CheckResource(one.address, item.cause, item.asked_at, now)
+                CheckResource(one.address, item.cause, item.asked_at, now, reach=reach)
                 for one in known
-                if await worth_a_look(context, scope, child, one.address, one.uses)
+                if await worth_a_look(context, scope, child, one.address, one.uses, reach=reach)
             ]
         elif not scope.key_is_gone and _in_slice(item, address):  # made-up keys must not make us list everything
-            found.append(
-                CheckChildren(address, what.type, item.cause, item.asked_at, now, key=scope.key, host=scope.host)
-            )
+            look = CheckChildren(address, what.type, item.cause, item.asked_at, now, key=scope.key, host=scope.host)
+            found.append(replace(look, reach=reach))
     return found
 
 
@@ -161,6 +187,13 @@ async def _without_key(context: Context, item: Sweep, service: Service, row: Jso
     wanted = await wanted_for(context, service, address, row, _uses(service, row))
     look: WorkItem = CheckResource(address, item.cause, item.asked_at, context.ports.clock.now())
     return [look] if wanted is Mode.FIX else [], wanted is Mode.REPORT
+
+
+def _asks_reach(item: Expansion, address: Address) -> bool:
+    """Return whether users are asked if they still reach their keys: that costs reads, so after an event about the
+    vault, and once a day.
+    """
+    return isinstance(item, CheckVault) or (isinstance(item, Sweep) and item.slice == slice_of(address))
 
 
 def _in_slice(item: Expansion, address: Address) -> bool:

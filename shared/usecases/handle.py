@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Report, Stopped
@@ -13,6 +15,7 @@ from shared.domain.work import (
     BadWorkItem,
     CheckChildren,
     CheckResource,
+    EndingKey,
     RevokeAccess,
     RotateKey,
     WorkItem,
@@ -25,10 +28,19 @@ from shared.usecases.audit_vault import audit_vault
 from shared.usecases.check_children import check_children
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
+from shared.usecases.ending import look_at_the_end
 from shared.usecases.expand import expand
 from shared.usecases.revoke import revoke
 from shared.usecases.rotate import rotate
 
+DOES: Mapping[type[Any], Callable[[Context, Any], Awaitable[Report]]] = {  # the rest are expansions
+    CheckResource: check_resource,
+    CheckChildren: check_children,
+    RotateKey: rotate,
+    EndingKey: look_at_the_end,
+    RevokeAccess: revoke,
+    AuditVault: audit_vault,
+}
 PUT_BACK_AFTER = timedelta(minutes=1)
 _LOG = logging.getLogger("cmk")
 
@@ -38,24 +50,10 @@ async def handle(context: Context, message: str) -> Report:
     item = decode(message)
     token, reference = correlation.set(item.cause.id), change_reference.set(item.cause.order.change)
     try:
-        return await _do(context, item)
+        return await DOES.get(type(item), expand)(context, item)
     finally:
         change_reference.reset(reference)
         correlation.reset(token)
-
-
-async def _do(context: Context, item: WorkItem) -> Report:
-    if isinstance(item, CheckResource):
-        return await check_resource(context, item)
-    if isinstance(item, CheckChildren):
-        return await check_children(context, item)
-    if isinstance(item, RotateKey):
-        return await rotate(context, item)
-    if isinstance(item, AuditVault):
-        return await audit_vault(context, item)
-    if isinstance(item, RevokeAccess):
-        return await revoke(context, item)
-    return await expand(context, item)
 
 
 async def report_poison(context: Context, message: str) -> Report:

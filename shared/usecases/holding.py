@@ -9,6 +9,7 @@ from msgspec import Struct
 from shared.domain.courtesy import Reference
 from shared.domain.identity import identities_in, principal_in
 from shared.domain.keys import KeyId
+from shared.domain.life import AccessLost
 from shared.domain.order import Order
 from shared.domain.plan import Facts, forbidden
 from shared.domain.plan.hard_rules import forbidden_vault
@@ -139,6 +140,8 @@ def _not_allowed(rule: Rule | None, order: Order) -> Blocked | None:
         return Blocked(Reason.CONTRADICTS_RULE, detail=f"rule {rule.name!r} says ignore")
     if May.REVOKE not in rule.may:
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, detail=f"rule {rule.name!r} would have to say may: [revoke]")
+    if rule.access_lost is AccessLost.RESTORE:
+        return Blocked(Reason.CONTRADICTS_RULE, detail=f"rule {rule.name!r} says accessLost: restore")
     if rule.change is Reference.REQUIRED and not order.change:
         return Blocked(Reason.CHANGE_REFERENCE_MISSING, detail=f"rule {rule.name!r}")
     return None

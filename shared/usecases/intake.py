@@ -13,7 +13,7 @@ from msgspec import Struct
 from shared.domain.events import LONGEST_BODY, BadEvent, Ignored, Reader, parse_events, types_of, work_for
 from shared.domain.plain import one_line
 from shared.domain.reasons import Reason
-from shared.domain.work import CheckKey, Source, WorkItem
+from shared.domain.work import CheckKey, CheckVault, Source, WorkItem
 from shared.errors import Refusal, TooLarge
 from shared.ports import correlation
 from shared.usecases.context import Context
@@ -48,10 +48,12 @@ async def take_events(
 
 
 async def _put(context: Context, items: list[WorkItem], now: datetime) -> None:
-    """Put the items; looks at keys a moment later, since events come in twos and threes and one look answers all."""
-    await put_all(context, [item for item in items if not isinstance(item, CheckKey)])
+    """Put the items; looks at keys and vaults a moment later: events come in twos and threes, and one look answers
+    all.
+    """
+    await put_all(context, [item for item in items if not isinstance(item, CheckKey | CheckVault)])
     for item in items:
-        if isinstance(item, CheckKey):
+        if isinstance(item, CheckKey | CheckVault):
             await context.ports.queue.put(item, visible_at=now + SETTLE)
 
 

@@ -18,6 +18,7 @@ from shared.domain.wish import Wish
 from shared.errors import NotThere, Refusal
 from shared.usecases.context import FRESH, Context
 from shared.usecases.founding import acquainted
+from shared.usecases.reach import NOTHING_ASKED, reach_of
 from shared.usecases.survey import survey
 
 
@@ -36,12 +37,15 @@ async def see(context: Context, service: Service, address: Address) -> Seen | No
 
 
 class Wanted(Struct, frozen=True):
-    """What is wanted of a resource: by its rule, by a caller, and what the work has been waiting for."""
+    """What is wanted of a resource: by its rule, by a caller, what the work has been waiting for, and since when it is
+    asked whether its keys are within reach.
+    """
 
     rule: Rule | None
     wish: Wish | None = None
     waited: Waited | None = None
     order: Order = Order()
+    reach: datetime | None = None
 
 
 async def gather(
@@ -56,13 +60,22 @@ async def gather(
     context.recent.note_uses(address, uses)
     now = context.ports.clock.now()
     keys: dict[KeyId, KeyHistory | Blocked] = {}
-    wished = [wanted.wish.key.key] if wanted.wish is not None and wanted.wish.key is not None else []
+    named = (wanted.wish.key, wanted.wish.through) if wanted.wish is not None else ()
+    wished = [one.key for one in named if one is not None]
+    reached = NOTHING_ASKED
+    if wanted.reach is not None:
+        since = max(keys_as_of, wanted.reach)
+        reached = await reach_of(context, service, address, seen.body, uses, since)
     for key in dict.fromkeys([*wished, *(use.configured.key for use in uses if not use.tenant_is_foreign)]):
         mine = tuple(use for use in uses if use.configured.key == key)
+        if key.host in reached.deleted:
+            keys[key] = Blocked(Reason.VAULT_DELETED, detail=reached.deleted[key.host])
+            continue
         keys[key] = await _history(context, service.traits_of(seen.body).accepts, key, mine, keys_as_of, now)
     # One moment for choosing what to read and for planning: a version that expires in between must not surprise.
     facts = Facts(service, address, seen.body, uses, keys, now, wanted.rule, wanted.waited, context.own, wanted.wish)
-    return await _on_its_ground(context, replace(facts, order=wanted.order), keys_as_of)
+    facts = replace(facts, order=wanted.order, reach=reached.reach)
+    return await _on_its_ground(context, facts, keys_as_of)
 
 
 async def _on_its_ground(context: Context, facts: Facts, keys_as_of: datetime) -> Facts:

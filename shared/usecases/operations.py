@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from shared.domain.reasons import Reason, Waited
 from shared.errors import NotThere, TryLater
 from shared.ports import Progress, Reply
 from shared.usecases.context import Context
 
 PAUSES = (1.0, 2.0)  # seconds; what takes longer goes back on the queue
+
+UNHEARD_OF = timedelta(minutes=15)  # then the resource itself is asked, which tells whether it is still at it
 
 
 async def end_of(context: Context, url: str) -> Progress:
@@ -21,6 +24,15 @@ async def end_of(context: Context, url: str) -> Progress:
         return await context.ports.resources.operation(url)
     except NotThere:
         return Progress(ended=True)
+
+
+def unheard_of(error: TryLater, waited: Waited | None, now: datetime) -> bool:
+    """Return whether asking about an operation has failed for so long that this may be its end: one that is told of by
+    its Location alone ends as its request would have, with a 500 too [ARM RPC, asynchronous operations].
+    """
+    if waited is None or not waited.reason is Reason.SERVICE_UNAVAILABLE is error.reason:
+        return False
+    return now - waited.since > UNHEARD_OF
 
 
 async def wait_shortly(context: Context, reply: Reply) -> bool:

@@ -87,6 +87,7 @@ class Recent:
         self._queued: _Bounded[tuple[Reason, datetime]] = _Bounded(capacity)
         self._lists: _Bounded[_Listed] = _Bounded(capacity // 10)
         self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
+        self._seen: _Bounded[tuple[object, datetime]] = _Bounded(capacity // 10)
         self._turns: dict[str, _Turn] = {}
         self._wins: _Bounded[tuple[datetime, ...]] = _Bounded(capacity)
         self.rollouts: Remembered[tuple[Member, ...]] = Remembered(ROLLOUT_FOR, 20)
@@ -209,14 +210,23 @@ class Recent:
         began = self._expanded.get(key.url)
         return began is not None and began >= asked_at + SKEW
 
-    def note_audited(self, vault: Address, began: datetime) -> None:
-        """Remember that this instance began to compare a vault with the policy."""
-        self._expanded.set(f"{vault.folded} audit", began)
+    def note(self, what: str, at: datetime) -> None:
+        """Remember that something was done."""
+        self._expanded.set(what, at)
 
-    def audited_since(self, vault: Address, asked_at: datetime) -> bool:
-        """Return whether this instance began to compare the vault after that moment."""
-        began = self._expanded.get(f"{vault.folded} audit")
-        return began is not None and began >= asked_at + SKEW
+    def noted_since(self, what: str, moment: datetime) -> bool:
+        """Return whether it was done after that moment."""
+        at = self._expanded.get(what)
+        return at is not None and at >= moment
+
+    def note_seen(self, what: str, value: object, at: datetime) -> None:
+        """Remember something that was read."""
+        self._seen.set(what, (value, at))
+
+    def seen(self, what: str, not_older_than: datetime) -> object:
+        """Return what was read then or later, or None."""
+        value, at = self._seen.get(what) or (None, not_older_than)
+        return value if at >= not_older_than else None
 
     def comes_back(self, key: KeyId, moment: datetime) -> bool:
         """Return whether the key is known to be looked at again at that moment."""

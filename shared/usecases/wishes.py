@@ -76,6 +76,7 @@ class UseKeyWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="came
     """Body of POST use-key: the key that a resource shall use, whether it shall follow it, or both.
 
     `identity`: the id of the user-assigned identity that shall reach the key, or "system"; absent: the one that does.
+    `through`: a temporary key, where the newest version of `key` is only taken up by moving to another key and back.
     """
 
     resource: str
@@ -83,6 +84,7 @@ class UseKeyWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="came
     version: Version = Version.KEEP
     slot: str = ""
     identity: str = ""
+    through: str = ""
     dry_run: bool = False
 
 
@@ -188,8 +190,18 @@ def use_key_item(wish: UseKeyWish, cause: Cause, now: datetime) -> CheckResource
     if not wish.key and wish.version is Version.KEEP:
         raise Refusal(Reason.BAD_REQUEST, "name a key, or say version: follow or pin")
     key, identity = _key(wish.key) if wish.key else None, _identity(wish.identity)
-    wanted = Wish(key, wish.version, slot=_slot(wish.slot), identity=identity)
+    wanted = Wish(key, wish.version, slot=_slot(wish.slot), identity=identity, through=_through(wish))
     return CheckResource(_resource(wish.resource), ordered(wish, cause, by_name=True), now, now, wish=wanted)
+
+
+def _through(wish: UseKeyWish) -> KeyRef | None:
+    if not wish.through:
+        return None
+    if not wish.key or wish.identity or wish.version is not Version.KEEP:
+        raise Refusal(Reason.BAD_REQUEST, "through goes with key, and with neither version nor identity")
+    if _key(wish.through).key == _key(wish.key).key:
+        raise Refusal(Reason.BAD_REQUEST, "through must be another key than key")
+    return _key(wish.through)
 
 
 def revert_item(wish: RevertWish, cause: Cause, now: datetime) -> CheckResource:

@@ -13,7 +13,7 @@ import pytest
 from sandbox import blobs
 from shared.domain.resource import address_of
 from shared.domain.work import Cause, CheckResource, Source, encode
-from tests.support.azure import MID, OLD, START, account, estate
+from tests.support.azure import MID, OLD, START, account, audit_events, estate
 from tests.support.whole_app import QUEUE, Replied, WholeApp, break_reads, with_app
 
 ONE, TWO = account("st1"), account("st2")
@@ -60,7 +60,7 @@ def test_what_is_asked_for_by_resource_key_time_and_page_is_answered() -> None:
         assert {reply.body["lines"][0]["resource"] for reply in (first, second)} == {ONE["id"], TWO["id"]}
         assert second.body["cursor"] is None
 
-    with_app(estate(ONE, TWO), story)
+    with_app(estate(ONE, TWO, audit_events()), story)
 
 
 def test_a_refusal_is_kept_with_its_reason() -> None:
@@ -84,7 +84,7 @@ def test_looks_that_found_all_in_order_leave_no_evidence() -> None:
         assert await lines(app) == []
         assert "cmk-evidence" not in blobs.containers(app.world, "cmkautopilot")
 
-    with_app(estate(account("st1", MID), account("stmmk", key="")), story)
+    with_app(estate(account("st1", MID), account("stmmk", key=""), audit_events()), story)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["a work item", "no work item"])

@@ -19,6 +19,7 @@ from shared.domain.work import (
     CheckKey,
     CheckResource,
     CheckVault,
+    EndingKey,
     Going,
     RevokeAccess,
     RotateKey,
@@ -45,6 +46,7 @@ items = st.one_of(
     st.builds(RotateKey, keys, causes, moments, words, waits),
     st.builds(RevokeAccess, addresses, causes, moments, moments, st.integers(0, 9), st.none() | words, words, waits),
     st.builds(AuditVault, causes, moments, words, words, waits, words, st.integers(0, 900)),
+    st.builds(EndingKey, keys, causes, moments, waits, words),
     st.builds(Sweep, causes, moments, waits, st.none() | words, st.none() | st.integers(0, 3)),
 )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from shared.domain.keys import KeyId
+from shared.domain.life import Tally
 from shared.domain.reasons import REMEDIES, Reason
 from shared.domain.resource import Address
 from shared.domain.work import (
@@ -25,6 +26,7 @@ from shared.domain.work import (
     CheckKey,
     CheckResource,
     CheckVault,
+    EndingKey,
     RevokeAccess,
     RotateKey,
     Source,
@@ -178,6 +180,9 @@ def test_the_longest_names_fit_into_a_message() -> None:
     key = KeyId(f"{'h' * 240}.vault.azure.net", "k" * 127)
     cause = Cause("c" * 64, Source.REPLAY, "e" * 64, "Ü" * 100)
     cursor = "s" * 16_384
+    tally = Tally(10**6, (), "r" * 300, "a" * 300, 10**6)
+    for number in range(60):
+        tally = tally.counting(f"{url}{number}", "", rotate=True)
     items: list[WorkItem] = [
         CheckKey(key, cause, NOW, vault_id=url, cursor=cursor),
         CheckVault(cause, NOW, host=key.host, vault_id=url, cursor=cursor),
@@ -186,6 +191,7 @@ def test_the_longest_names_fit_into_a_message() -> None:
         RotateKey(key, cause, NOW, if_latest_is="v" * 127),
         RevokeAccess(place, cause, NOW, NOW, 99, url, "s" * 100),
         AuditVault(cause, NOW, key.host, url, cursor="s" * 4_000, skip=900),
+        EndingKey(key, cause, NOW, cursor=cursor, tally=tally),
         Sweep(cause, NOW, cursor=cursor),
     ]
     for item in items:

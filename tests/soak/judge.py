@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sandbox.arm.following import ACCOUNTS, SCOPES, current, in_effect, pointer_of, principal_for
+from sandbox.arm.operations import running
 from sandbox.blobs import containers
 from sandbox.keyring import Key
 from sandbox.queues import messages
@@ -15,10 +15,19 @@ from shared.domain.reasons import Reason
 from shared.domain.work import WORK_QUEUE
 from shared.settings import CONTAINER
 from tests.soak.estates import is_untouchable
+from tests.soak.pointing import Used, is_broken, used, users
 from tests.soak.run import Run
 from tests.soak.watch import is_newer
 
-UNTOUCHABLE = {Reason.OWN_RESOURCE.value, Reason.MANAGED_BY_AZURE.value, Reason.KEY_BACKS_CERTIFICATE.value}
+UNTOUCHABLE = {
+    one.value
+    for one in (
+        Reason.OWN_RESOURCE,
+        Reason.MANAGED_BY_AZURE,
+        Reason.KEY_BACKS_CERTIFICATE,
+        Reason.CROSS_TENANT,
+    )
+}
 
 
 def judged(one: Run) -> list[str]:
@@ -31,46 +40,73 @@ def judged(one: Run) -> list[str]:
         wrong.append(f"{len(stuck)} messages were left lying")
     wrong += _unproven(one)
     by_hand = one.people.paper.name
-    for type_ in (ACCOUNTS, SCOPES):
-        for stored in list(one.world.resources.of_type(type_)):
-            body = current(one.world, stored)
-            outcome = one.watch.last.get(str(body["id"]).lower())
-            if by_hand and str(body["name"]) == by_hand and not is_untouchable(str(body["id"])):
-                wrong += _left_to_people(one.world, body, outcome, one.people.paper.mode)
-            elif pointer_of(body) is not None:
-                wrong += _of_one(one.world, body, outcome)
+    for body in users(one.world):
+        found = used(one.world, body)
+        outcome = one.watch.last.get(str(body["id"]).lower())
+        if by_hand and str(body["name"]) == by_hand and not is_untouchable(str(body["id"])):
+            wrong += _left_to_people(one.world, body, found, outcome, one.people.paper.mode)
+        elif found:
+            wrong += _of_one(one.world, body, found, outcome)
+        elif one.enforces and not is_untouchable(str(body["id"])):
+            wrong += _bare(one.world, body, outcome)
     return wrong
 
 
-def _of_one(world: World, body: Json, outcome: Json | None) -> list[str]:
-    name = f"{str(body['id']).rpartition('storageAccounts/')[2]}"
+def _of_one(world: World, body: Json, found: list[Used], outcome: Json | None) -> list[str]:
+    name = str(body["id"]).rpartition("/providers/")[2]
     if outcome is None:
         return [f"{name} was never reported"]
-    if is_untouchable(str(body["id"])):
-        reasons = {one["reason"] for one in outcome.get("blocked", ())}
-        return [] if reasons and reasons <= UNTOUCHABLE else [f"{name}, which is left alone, ended with {outcome}"]
-    wanted = _wanted(world, body)
-    if outcome["type"] == "converged":
-        there = in_effect(body)
-        return (
-            [] if _is_as_good(world, there, wanted) else [f"{name} is said to be converged on {there}, not on {wanted}"]
-        )
     reasons = {one["reason"] for one in outcome.get("blocked", ())}
+    if is_untouchable(str(body["id"])):
+        left = reasons - _lost_truly(world, body, reasons, found)
+        return [] if reasons and left <= UNTOUCHABLE else [f"{name}, which is left alone, ended with {outcome}"]
+    if outcome["type"] == "converged":
+        return _converged(world, body, found, outcome["certainty"], name)
     reasons |= {outcome["wait"]["reason"]} if "wait" in outcome else set()
-    untrue = [one for one in reasons if not _is_true(world, body, one, wanted)]
-    return [] if reasons and not untrue else [f"{name} ended with {outcome}, and it is on {in_effect(body)}"]
+    untrue = [one for one in reasons if not any(_is_true(world, body, one, use) for use in found)]
+    return [] if reasons and not untrue else [f"{name} ended with {outcome}, and it is {found}"]
 
 
-def _left_to_people(world: World, body: Json, outcome: Json | None, mode: str) -> list[str]:
+def _bare(world: World, body: Json, outcome: Json | None) -> list[str]:
+    """Judge what is still on the platform's key where it should not be: only a key that nobody can begin with excuses
+    that.
+    """
+    reasons = {one["reason"] for one in (outcome or {}).get("blocked", ())}
+    unusable = state(_key(world).latest, world.now()) is not None
+    excused = unusable and reasons == {Reason.LATEST_UNUSABLE.value}
+    return [] if excused else [f"{body['name']} is on the platform's key and ended with {outcome}"]
+
+
+def _converged(world: World, body: Json, found: list[Used], certainty: str, name: str) -> list[str]:
+    """Judge a resource that is said to be where it should be: it is, and who is sure can see it."""
+    wrong = [
+        f"{name} is said to be converged on {use.there}, not on {_wanted(world, use)}"
+        for use in found
+        if not _is_as_good(world, use.there, _wanted(world, use))
+    ]
+    if certainty == "reported" and not all(_is_seen(body, use) for use in found):
+        wrong.append(f"{name} is said to report a version that cannot be seen")
+    if certainty == "configured" and any(use.follows for use in found):
+        wrong.append(f"{name} follows and is said to be known by its configuration")
+    return wrong if certainty in {"reported", "configured", "unknown"} else [*wrong, f"{name} ended as {certainty}"]
+
+
+def _is_seen(body: Json, use: Used) -> bool:
+    return use.there in json.dumps({**body, "id": ""})
+
+
+def _left_to_people(world: World, body: Json, found: list[Used], outcome: Json | None, mode: str) -> list[str]:
     """Judge what a rule says is done by hand: left alone without a word, or told when it is behind."""
-    if pointer_of(body) is None:
+    if not found:
         return []
     reasons = {one["reason"] for one in (outcome or {}).get("blocked", ())}
     if mode == "ignore" and outcome and outcome["type"] == "leftAlone":
         return []
-    if mode == "report" and reasons == {Reason.REPORT_ONLY.value} and in_effect(body) != _wanted(world, body):
+    told = reasons - _lost_truly(world, body, reasons, found)
+    behind = any(use.there != _wanted(world, use) for use in found)
+    if mode == "report" and told == {Reason.REPORT_ONLY.value} and behind:
         return []
-    return _of_one(world, body, outcome) if mode == "report" else [f"{body['name']} ended with {outcome}"]
+    return _of_one(world, body, found, outcome) if mode == "report" else [f"{body['name']} ended with {outcome}"]
 
 
 def _unproven(one: Run) -> list[str]:
@@ -94,10 +130,10 @@ def _key(world: World) -> Key:
     return found
 
 
-def _wanted(world: World, body: Json) -> str:
-    """Return the version that a resource should be on, by the sandbox's own rules."""
-    key, pointer = _key(world), pointer_of(body)
-    if pointer is not None and not pointer.version:
+def _wanted(world: World, use: Used) -> str:
+    """Return the version that a key use should be on, by the sandbox's own rules."""
+    key = _key(world)
+    if use.follows:
         return key.latest.version
     fit = [one for one in key.versions if state(one, world.now()) is None]
     return fit[-1].version
@@ -112,19 +148,34 @@ def _is_as_good(world: World, there: str, wanted: str) -> bool:
     return not is_newer(key, best, found) and state(found, world.now()) is None
 
 
-def _is_true(world: World, body: Json, reason: str, wanted: str) -> bool:
-    """Return whether a reason can be true when all is calm."""
-    key = _key(world)
+def _lost_truly(world: World, body: Json, reasons: set[str], found: list[Used]) -> set[str]:
+    """Return the reason that says that access was lost, if it was: it is told beside any other."""
+    lost = reasons & {Reason.ACCESS_LOST.value}
+    return {one for one in lost if any(_is_true(world, body, one, use) for use in found)}
+
+
+def _is_true(world: World, body: Json, reason: str, use: Used) -> bool:
+    """Return whether a reason can be true of one key use when all is calm."""
+    key, wanted, access = _key(world), _wanted(world, use), _has_access(world, use)
     names = [one.version for one in key.versions]
-    match reason:
-        case Reason.LATEST_UNUSABLE.value:
-            return state(key.latest, world.now()) is not None
-        case Reason.ONLY_OLDER_USABLE.value:
-            return names.index(in_effect(body)) > names.index(wanted)
-        case Reason.KEY_ACCESS_DENIED.value:
-            vault, principal = vault_named(world, "kv-main"), principal_for(world, body)
-            return principal is None or vault is None or not may(world, vault, principal, "wrapKey", "cmk")
-        case Reason.FOLLOWS_BY_ITSELF.value | Reason.FOLLOW_OVERDUE.value:
-            return in_effect(body) != wanted
-        case _:
-            return False
+    behind, unusable = use.there != wanted, state(key.latest, world.now()) is not None
+    busy = running(world, str(body["id"]))
+    true = {
+        Reason.LATEST_UNUSABLE: unusable,
+        Reason.ONLY_OLDER_USABLE: names.index(use.there) > names.index(wanted),
+        Reason.KEY_ACCESS_DENIED: not access,
+        Reason.ACCESS_LOST: not access,
+        Reason.FOLLOW_FAILED: unusable or not access,
+        Reason.FOLLOWS_BY_ITSELF: behind or (use.follows and not _is_seen(body, use)),  # who is silent gets its time
+        Reason.FOLLOW_OVERDUE: behind,
+        Reason.PROVISIONING_FAILED: is_broken(body),
+        Reason.PROVISIONING: busy,
+        Reason.OPERATION_GOING_ON: busy,
+        Reason.CONFLICT: busy,
+    }
+    return true.get(Reason(reason), False)
+
+
+def _has_access(world: World, use: Used) -> bool:
+    vault = vault_named(world, "kv-main")
+    return vault is not None and bool(use.principal) and may(world, vault, str(use.principal), "wrapKey", "cmk")

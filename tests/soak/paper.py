@@ -13,7 +13,10 @@ from shared.adapters.policy_file import LAST_GOOD_FOR, LOOK_AGAIN
 
 SEEN_BY = LOOK_AGAIN + timedelta(seconds=0.1)
 EVERYTHING = ""  # what a ban on all writing is for; else the name of a resource
-RULES = "rules:\n{by_hand}  - name: everything else\n    rotation: fix\n"
+# People here set back more often than anybody should; what is said of that is tested elsewhere.
+RULES = "rules:\n{by_hand}  - name: everything else\n    rotation: fix\n    rewritesADay: 100\n{rest}"
+MOVES = "    may: [unproven, put]\n"
+ENFORCES = "    encryption: fix\n    key: https://kv-main.vault.azure.net/keys/cmk\n    may: [unproven, put, grant]\n"
 BY_HAND = "  - name: by hand\n    where: {{names: [{name}]}}\n    rotation: {mode}\n"
 
 
@@ -23,6 +26,7 @@ class Paper:
     def __init__(self, now: Callable[[], datetime], ban: Callable[[str, datetime | None], None]) -> None:
         self.mode = ""  # what is done about the resource that is done by hand
         self.name = ""
+        self.enforces = False
         self._now = now
         self._ban = ban
         self._written = 0
@@ -39,7 +43,8 @@ class Paper:
     def say(self, writes: str) -> None:
         """Write the policy anew. Whoever knew nothing of it before knows of it in twenty seconds."""
         by_hand = BY_HAND.format(name=self.name, mode=self.mode) if self.name else ""
-        self._write(f"version: 1\nwrites: {writes}\n{RULES.format(by_hand=by_hand)}")
+        rest = ENFORCES if self.enforces else MOVES
+        self._write(f"version: 1\nwrites: {writes}\n{RULES.format(by_hand=by_hand, rest=rest)}")
         self._ban(EVERYTHING, None if writes == "on" else self._now() + SEEN_BY)
 
     def break_(self) -> None:

@@ -9,26 +9,28 @@ from collections import Counter
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from sandbox import arm
+from sandbox import arm, search
 from sandbox.arm import roles
-from sandbox.arm.following import pointer_of
 from sandbox.arm.store import drop, save
 from sandbox.identity import issue
 from sandbox.keyring import Key
 from sandbox.vault import keys as vault_keys
 from sandbox.vault.access import find_vault
-from sandbox.wire import Call, Json
+from sandbox.wire import Call, Json, Refused
 from sandbox.world import World
 from shared.settings import WRITES
 from tests.soak.estates import grant_of, is_untouchable
 from tests.soak.paper import Paper
+from tests.soak.pointing import STORAGE, is_broken, pointers, users
+from tests.soak.repointing import SEARCHED, is_sql, pointed, repaired
+from tests.soak.trouble import ARM
 from tests.soak.watch import SWITCH, Watch
-from tests.support.azure import vault
+from tests.support.azure import MID, OLD, vault
 
 HOST = "kv-main.vault.azure.net"
 ACCOUNTS = "Microsoft.Storage/storageAccounts"
 SCOPES = f"{ACCOUNTS}/encryptionScopes"
-API = "api-version=2025-06-01"
+API, ROLES = "api-version=2025-06-01", "api-version=2022-04-01"
 
 
 class People:
@@ -81,6 +83,16 @@ class People:
         while self._owed:
             self._grant()
 
+    def repair(self) -> None:
+        """Repair what operations broke, or some of it."""
+        for operation in list(self._world.memory.get("operations", {}).get("running", {}).values()):
+            if operation.fate.get("do") == "stall" and self._dice.random() < 0.5:
+                operation.fate = {}
+        for body in list(users(self._world)):
+            if is_broken(body) and self._dice.random() < 0.5:
+                save(self._world, repaired(body))
+                self._tell(f"somebody repairs {body['name']}")
+
     def key(self) -> Key:
         """Return the key that everybody uses."""
         found = find_vault(self._world, HOST)
@@ -98,7 +110,7 @@ class People:
         found, now = find_vault(self._world, HOST), int(self._world.clock.time())
         assert found is not None
         dates = self._dice.choice(({"nbf": now + 90}, {"nbf": now + 2000}, {"exp": now + 60}, {"exp": now + 4000}))
-        sent = {"kty": "RSA", "key_size": 3072, "attributes": dates}
+        sent = {"kty": "RSA", "key_size": 2048, "attributes": dates}
         made = vault_keys.create(self._world, found, "cmk", sent).latest
         self._tell(f"version {made.version[:6]} is made with {dates}")
 
@@ -120,19 +132,16 @@ class People:
 
     def _point(self, version: str) -> None:
         body = self._some()
-        if body is None or pointer_of(body) is None:
+        if body is None:
             return
-        if str(body["type"]).lower() == ACCOUNTS.lower():
-            encryption = body["properties"]["encryption"]
-            sent: Json = {"encryption": {**encryption, "keyvaultproperties": _pointer(version)}}
-        else:
-            url = f"https://{HOST}/keys/cmk"
-            sent = {
-                "source": "Microsoft.KeyVault",
-                "keyVaultProperties": {"keyUri": f"{url}/{version}" if version else url},
-            }
-        status = self._ask("PATCH", body["id"], {"properties": sent})
-        self._tell(f"somebody points {body['name']} at {version[:6] or 'no version'}: {status}")
+        path = str(body["id"])
+        asked = pointed(body, self._dice.choice((OLD, MID)) if is_sql(body) and not version else version)
+        statuses = [self._ask(*one) for one in asked]
+        if str(body["type"]).startswith(SEARCHED) and asked:
+            self._watch.resources.changed[path.lower()] = self._world.now()
+        if asked:
+            what = path.rpartition("/providers/")[2]
+            self._tell(f"somebody points {what} at {version[:6] or 'no version'}: {statuses}")
 
     def _tag(self) -> None:
         body = self._some(ACCOUNTS)
@@ -145,7 +154,7 @@ class People:
         if body is None or len(self._mine()) < 3 or self._dice.random() < 0.5:
             return
         family = [body, *self._world.resources.under(str(body["id"]))]
-        self._gone += [copy.deepcopy(one) for one in family if pointer_of(one) or one is body]
+        self._gone += [copy.deepcopy(one) for one in family if pointers(one) or one is body]
         if self._dice.random() < 0.5:
             drop(self._world, str(body["id"]))  # no event tells of it
         else:
@@ -170,7 +179,7 @@ class People:
             "roleDefinitionId": f"/providers/{roles.DEFINITIONS}/{one['roleDefinitionId']}",
         }
         path = f"{one['scope']}/providers/{roles.ASSIGNMENTS}/{name}"
-        status = self._ask("PUT", path, {"properties": properties}, "api-version=2022-04-01")
+        status = self._ask("PUT", path, {"properties": properties})
         self._tell(f"{one['principalId'][-6:]} is granted: {status}")
 
     def _revoke(self) -> None:
@@ -201,22 +210,25 @@ class People:
         self._tell(f"the policy is changed: {what}")
 
     def _mine(self) -> list[Json]:
-        """Return the accounts and scopes that use the key and are anybody's to change."""
+        """Return what uses the key, or might, and is anybody's to change."""
         found = [*self._world.resources.of_type(ACCOUNTS), *self._world.resources.of_type(SCOPES)]
+        found += [one for one in users(self._world) if str(one["type"]).lower() not in STORAGE]
         return [one for one in found if not is_untouchable(str(one["id"]))]
 
     def _some(self, type_: str = "") -> dict[str, Any] | None:
         found = [one for one in self._mine() if not type_ or str(one["type"]).lower() == type_.lower()]
         return copy.deepcopy(self._dice.choice(found)) if found else None
 
-    def _ask(self, method: str, path: str, body: Json | None = None, query: str = API) -> int:
-        """Ask Azure Resource Manager as somebody else: events are told, no fault strikes, the call log stays ours."""
-        token, _ = issue(self._world, "another-hand", "https://management.azure.com/", self._world.tenant_id)
+    def _ask(self, method: str, path: str, body: Json | None = None, host: str = ARM) -> int:
+        """Ask Azure as somebody else: events are told, no fault strikes, the call log stays ours."""
+        audience = "https://management.azure.com/" if host == ARM else "https://search.azure.com"
+        token, _ = issue(self._world, "another-hand", audience, self._world.tenant_id)
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        url = f"https://management.azure.com{path}?{query}"
+        url = f"https://{host}{path}?{ROLES if roles.ASSIGNMENTS in path else API}"
         raw = b"" if body is None else json.dumps(body).encode()
-        return arm.answer(self._world, Call(method, url, headers, raw)).status
-
-
-def _pointer(version: str) -> Json:
-    return {"keyvaulturi": f"https://{HOST}/", "keyname": "cmk", "keyversion": version}
+        call = Call(method, url, headers, raw)
+        try:
+            answer = arm.answer(self._world, call) if host == ARM else search.answer(self._world, call)
+        except Refused as refusal:
+            return refusal.status
+        return answer.status

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.arm.operations import running
 from sandbox.cloud import Cloud
 from sandbox.eventgrid.delivery import Pump
 from sandbox.host.webhook import receive
@@ -25,15 +26,17 @@ from tests.soak.estates import OWN_GROUP
 from tests.soak.life import Graveyard, Instance, Life, born
 from tests.soak.listener import Listener
 from tests.soak.people import People
-from tests.soak.trouble import Trouble
-from tests.soak.watch import Watch
+from tests.soak.trouble import ARM, Trouble
+from tests.soak.watch import ACCEPTED, Watch
 from tests.support.azure import QUEUE_URI, TOPIC
 
 KEY = parse_key_url("https://kv-main.vault.azure.net/keys/cmk").key
 HAPPENINGS = (5, 12)
 TOLD, KEPT = 0.06, 0.3  # of the runs: with an outcome topic, with evidence
 MOST_STEPS = 60  # of a life that ends early
+FATE = "operationFate"  # where the sandbox looks for what a fault has in mind for the next operation
 DAY, QUIET = 86400.0, 1800.0  # seconds
+AFTERMATH = 600.0  # seconds in which requests are answered well and operations may fail
 CALM = DAY + 3 * 3600.0  # what storage takes to follow, what a late event takes, and a little more
 
 
@@ -44,6 +47,7 @@ class Run:
     seed: int
     world: World
     late: list[Json]
+    enforces: bool = False  # whether who is on the platform's key shall come under a key
     story: list[str] = field(default_factory=list)  # what happened, for whoever has to find out why
     deaths: int = 0
     events: dict[str, int] = field(default_factory=dict)
@@ -64,7 +68,10 @@ class Run:
         self.watch = Watch(self.world)
         self.trouble = Trouble(self.dice)
         self.people = People(self.dice, self.world, self.watch, self.environ, self.late, self.tell)
+        self.people.paper.enforces = self.watch.enforces = self.enforces
+        self.people.paper.say("on")
         self.graveyard = Graveyard()
+        self._fate: Json = {}
         self.instances: list[Instance] = []
         self.lives: list[Life] = []
         self._mourning: list[asyncio.Task[None]] = []
@@ -98,7 +105,8 @@ class Run:
         self.tell("the trouble is over")
         if self.dice.random() < 0.3:
             await self._sweep()
-        await asyncio.sleep(CALM)
+        await self._aftermath()
+        await asyncio.sleep(CALM - AFTERMATH)
         for _ in range(2):
             before = self.watch.writes
             await self._sweep()
@@ -110,6 +118,16 @@ class Run:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    async def _aftermath(self) -> None:
+        """Let operations fail for a while longer, and somebody die in the middle of one."""
+        began = self.world.now()
+        await asyncio.sleep(self.dice.uniform(0, AFTERMATH / 5))
+        if self.dice.random() < 0.5:
+            self._death()
+        await asyncio.sleep(AFTERMATH - (self.world.now() - began).total_seconds())
+        self.trouble.operations_end_well = True
+        self.people.repair()
 
     def _open(self) -> None:
         """Make ready what depends on how the app runs."""
@@ -131,13 +149,33 @@ class Run:
 
     def _before(self, call: Call) -> Answer | None:
         self.watch.before(call)
-        return self.trouble.before(call)
+        answer = self.trouble.before(call)
+        if answer is None and (fate := self.trouble.doom(call)):
+            self.world.memory[FATE] = self._fate = fate
+        return answer
 
     def _after(self, call: Call, answer: Answer) -> Answer:
         self.watch.after(call, answer)
+        self._operations(call, answer)
         if call.method == "POST" and call.host.endswith(".queue.core.windows.net"):
             self.listener.notice()
-        return self.trouble.after(call, answer)
+        spoilt = self.trouble.after(call, answer)
+        if self.trouble.lies_about(call, answer):
+            self.watch.doomed.add(call.path.lower())
+        return spoilt
+
+    def _operations(self, call: Call, answer: Answer) -> None:
+        """Take note of the fate of an operation, if one began; a fate that was for none is void."""
+        if call.host != ARM or call.method not in {"PATCH", "PUT"}:
+            return
+        began = running(self.world, call.path) and answer.status in ACCEPTED
+        if (fate := self._fate) and began:
+            self.trouble.counts[f"LRO: {fate['do']}"] += 1
+            self.watch.doomed.add(call.path.lower())
+            self.tell(f"the operation on {call.path.rpartition('/providers/')[2]} will {fate['do']}")
+        self.trouble.counts["LRO"] += began
+        self._fate = {}
+        self.world.memory.pop(FATE, None)
 
     def _new_life(self) -> Life:
         short = not self.trouble.over and self.dice.random() < 0.3

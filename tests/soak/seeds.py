@@ -27,7 +27,7 @@ SPREAD = (0, 0, 300)  # seconds until a grant is known everywhere
 
 def soak(seed: int) -> Run:
     """Carry out the run of a seed and return it for judging."""
-    described, late = drawn(random.Random(f"estate {seed}"))
+    described, late, enforces = drawn(random.Random(f"estate {seed}"))
 
     async def main(clock: VirtualClock) -> Run:
         world = build_world(described, clock=clock)
@@ -35,7 +35,7 @@ def soak(seed: int) -> Run:
         identity = {"IDENTITY_ENDPOINT": IDENTITY_ENDPOINT, "IDENTITY_HEADER": identity_header(world)}
         page = 3 if seed % PAGED == 0 else resource_graph.PAGE
         with mock.patch.dict(os.environ, identity), mock.patch.object(resource_graph, "PAGE", page), _quietly():
-            one = (Hosted if seed % HOSTED == 0 else Run)(seed, world, late)
+            one = (Hosted if seed % HOSTED == 0 else Run)(seed, world, late, enforces)
             await one.go()
             return one
 

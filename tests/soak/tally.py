@@ -33,14 +33,14 @@ class Tally:
 def tried(seeds: range) -> Tally:
     """Carry out the runs of some seeds."""
     tally = Tally()
-    for seed in seeds:
+    for number, seed in enumerate(seeds):
         tally.seeds += 1
         try:
             _count(tally, seed)
         except Exception:  # noqa: BLE001  whatever a run ends with is told with its seed
             tally.failed[seed] = traceback.format_exc()
         gc.collect()
-        if not gc.get_freeze_count():
+        if number == 0:
             gc.freeze()  # what the first seed brings along for good, imports above all, is not looked through each time
     return tally
 
@@ -57,6 +57,7 @@ def _count(tally: Tally, seed: int) -> None:
     found["with evidence"] = int(one.keeps_evidence)
     found["requests"] = len(one.world.log)
     found["writes"] = one.watch.writes
+    found["steps towards a first key"] = one.watch.prepared
     found["writes on what had just changed"] = one.watch.races
     found["items that failed and came again"] = one.watch.failures
     found["messages put away as poison"] = one.poisoned

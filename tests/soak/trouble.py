@@ -8,12 +8,31 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sandbox.wire import Answer, Call, Unreachable
+from sandbox.wire import Answer, Call, Json, Unreachable
 
 BEFORE, AFTER, QUEUE = 0.10, 0.07, 0.03  # of a request, and of what the host does with a message
 TOO_LATE = 1000.0  # seconds; no client waits so long
 IDENTITY, ARM, WORK = "127.0.0.1", "management.azure.com", "queue.core.windows.net"
-_LRO = "azure-asyncoperation"
+SEARCH, BLOBS = ".search.windows.net", ".blob.core.windows.net"
+CHANGING, DOOMED, LIED_ABOUT = 0.08, 0.4, 0.2  # of the changes: refused for an ETag; of operations
+
+
+SAID_TO_FAIL, SAID_TO_GO_ON = "LRO is said to have failed", "LRO is said to go on"
+
+
+def _operation_of(call: Call, answer: Answer) -> str:
+    """Return where to ask about the operation that a request began, or ""."""
+    if call.method not in {"PATCH", "PUT"} or call.host != ARM:
+        return ""
+    named = {name.lower(): value for name, value in answer.headers.items()}
+    polled = named.get("azure-asyncoperation", "")
+    return polled or (named.get("location", "") if answer.status == 202 else "")
+
+
+def _may_be_unseen(call: Call) -> bool:
+    """Return whether a request changes something that may have been changed meanwhile."""
+    blob = call.host.endswith(BLOBS) and call.method == "PUT"
+    return blob or (call.method in {"PATCH", "PUT"} and (call.host == ARM or call.host.endswith(SEARCH)))
 
 
 def _error(status: int, code: str, **headers: str) -> Answer:
@@ -26,6 +45,7 @@ class Trouble:
 
     def __init__(self, dice: random.Random) -> None:
         self.over = False
+        self.operations_end_well = False  # what was begun may fail for a while longer than requests do
         self.counts: Counter[str] = Counter()
         self._dice = dice
         self._operations: dict[str, str] = {}  # what becomes of a long-running operation, by its URL
@@ -33,10 +53,16 @@ class Trouble:
     def _strikes(self, odds: float) -> bool:
         return not self.over and self._dice.random() < odds
 
+    def _fails(self, odds: float) -> bool:
+        return not self.operations_end_well and self._dice.random() < odds
+
     def before(self, call: Call) -> Answer | None:
         """Answer in Azure's place, or break the connection, now and then."""
         if operation := self._operations.get(call.url):
             return self._operation(operation)
+        if _may_be_unseen(call) and self._strikes(CHANGING):
+            self.counts["412"] += 1
+            return self._refusals()["412"]()
         if not self._strikes(BEFORE):
             return None
         kind = self._dice.choice(self._kinds(call))
@@ -52,8 +78,15 @@ class Trouble:
             return everywhere
         if call.host != ARM:
             return (*everywhere, "401 expired token", "502")
-        only_writes = ("412", "409") if call.method == "PATCH" else ()
+        only_writes = ("409",) if call.method in {"PATCH", "PUT"} else ()
         return (*everywhere, "429 without a time", "409", "502", "401 expired token", *only_writes)
+
+    def doom(self, call: Call) -> Json:
+        """Decide on the fate of the operation that this request begins, if it begins one; {}: all goes well."""
+        if call.host != ARM or call.method not in {"PATCH", "PUT"} or not self._fails(DOOMED):
+            return {}
+        fate = self._dice.choice(("fail", "fail", "cancel", "stall"))
+        return {"do": fate, **({} if fate == "stall" else {"seconds": self._dice.uniform(1, 90)})}
 
     def _refusals(self) -> dict[str, Callable[[], Answer]]:
         return {
@@ -75,9 +108,8 @@ class Trouble:
 
     def after(self, call: Call, answer: Answer) -> Answer:
         """Lose or spoil an answer once the effect has happened, now and then."""
-        operation = next((value for name, value in answer.headers.items() if name.lower() == _LRO), "")
-        if operation and self._strikes(BEFORE):
-            self._operations[operation] = kind = self._dice.choice(("LRO fails", "LRO stalls"))
+        if (operation := _operation_of(call, answer)) and self._fails(LIED_ABOUT):
+            self._operations[operation] = kind = self._dice.choice((SAID_TO_FAIL, SAID_TO_GO_ON))
             self.counts[kind] += 1
         if not self._strikes(AFTER):
             return answer
@@ -105,12 +137,16 @@ class Trouble:
                     answer, body=self._dice.choice((b"<html>busy</html>", b"{}", b"[]", b"null", b"\xff\xfe"))
                 )
 
+    def lies_about(self, call: Call, answer: Answer) -> bool:
+        """Return whether the operation that a request began is said to have failed, or to go on, whatever it does."""
+        return _operation_of(call, answer) in self._operations
+
     def _operation(self, fate: str) -> Answer | None:
-        """Answer for a long-running operation: it stays as it is, or has failed, until the trouble is over."""
-        if self.over:
+        """Answer for a long-running operation: it stays as it is, or has failed, until operations end well again."""
+        if self.operations_end_well:
             return None
         failed: Any = {"status": "Failed", "error": {"code": "OperationFailed", "message": "trouble"}}
-        return Answer.of(failed if fate == "LRO fails" else {"status": "InProgress"})
+        return Answer.of(failed if fate == SAID_TO_FAIL else {"status": "InProgress"})
 
     def queue_fails(self, kind: str) -> bool:
         """Return whether the host's own dealing with the queue goes wrong now."""

@@ -9,11 +9,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.arm.encryption import READ_ONLY
-from sandbox.arm.following import pointer_of
 from sandbox.identity import bearer
 from sandbox.keyring import Key, KeyVersion
 from sandbox.queues import messages
@@ -21,20 +18,25 @@ from sandbox.wire import Answer, Call, Json
 from sandbox.world import Resources, World
 from shared.domain.reasons import Reason
 from shared.domain.work import POISON_QUEUE, WORK_QUEUE
+from tests.soak.changes import SEARCH, Change, change_of, rest_of_storage
 from tests.soak.estates import is_untouchable
 from tests.soak.paper import EVERYTHING
+from tests.soak.pointing import STORAGE, has_failed
+from tests.soak.preparing import preparation
 from tests.soak.trouble import ARM, IDENTITY
 
 KNOWN_FOR = timedelta(seconds=5.1)  # a decision rests on nothing older than 5 s when it is sent
 SKEW = timedelta(seconds=3.1)  # of an instance's clock: it may think a version valid that is not, and the reverse
 EXCUSED_FOR = timedelta(minutes=30)  # after the trouble: what began in it may still end badly
 SWITCH = "CMK_WRITES"
+ACCEPTED = (200, 201, 202)
 AUDIENCES = {
     ARM: "https://management.azure.com",
     ".vault.azure.net": "https://vault.azure.net",
     ".queue.core.windows.net": "https://storage.azure.com",
     ".blob.core.windows.net": "https://storage.azure.com",
     ".eventgrid.azure.net": "https://eventgrid.azure.net",
+    SEARCH: "https://search.azure.com",
 }
 GRAPH = "/providers/microsoft.resourcegraph/resources"
 # Nothing of the kind ever happens here: whoever says so took a passing trouble for a lasting one.
@@ -51,13 +53,12 @@ NEVER_TRUE = {
         Reason.KEY_TYPE_NOT_ACCEPTED,
         Reason.VAULT_NOT_PROTECTED,
         Reason.UNSUPPORTED_TYPE,
-        Reason.PROVISIONING_FAILED,
-        Reason.REFUSED,
         Reason.MISCONFIGURED,
         Reason.FOREIGN_HOST,
         Reason.BUG,
     )
 }
+FAILURES = {Reason.PROVISIONING_FAILED.value, Reason.REFUSED.value}
 _TEXT = re.compile(rb"<MessageText>([^<]*)</MessageText>")
 
 
@@ -70,7 +71,7 @@ class Handling:
     wrote: list[tuple[str, str]] = field(default_factory=list)  # (id in lower case, version)
     put: list[bytes] = field(default_factory=list)
     reports: list[Json] = field(default_factory=list)
-    token_since: datetime | None = None  # since when it asks for a token, and for nothing else
+    sent: datetime | None = None  # its last request but those for tokens
 
 
 handling: ContextVar[Handling | None] = ContextVar("handling", default=None)
@@ -96,6 +97,8 @@ class Watch:
         self.world = world
         self.resources = world.resources = Noted(world)
         self.wrong: list[str] = []
+        self.enforces = False  # whether anything may be prepared for a first key
+        self.prepared = 0
         self.writes = 0
         self.races = 0  # writes on what somebody had changed a moment before
         self.last: dict[str, Json] = {}  # the last outcome by resource id in lower case
@@ -103,8 +106,10 @@ class Watch:
         self.failures = 0
         self.poisoned = 0
         self.owed: list[tuple[Callable[[], bool], str, str]] = []  # evidence: who has to give it, id, version
+        self._tokens: list[datetime] = []  # when one was asked for
         self._bans: dict[str, datetime] = {}  # from when on nothing may be written, or nothing to a resource
-        self._before: Json | None = None
+        self.doomed: set[str] = set()  # ids in lower case: an operation on it failed, or was said to have
+        self._changes: dict[int, Change] = {}  # of the request that is on its way
 
     def ban(self, what: str, since: datetime | None) -> None:
         """Take note of what must not be written, "" for anything; None: it may be again."""
@@ -123,29 +128,32 @@ class Watch:
         """Check a request on its way."""
         current = handling.get()
         if call.host == IDENTITY:
-            if current is not None and current.token_since is None:
-                current.token_since = self.world.now()
+            self._tokens.append(self.world.now())
             return
         audience = _audience(call.host)
         if "authorization" in call.headers and audience and bearer(self.world, call, (audience,)) is None:
             self.wrong.append(f"no token for {call.host} went there")
-        if call.host == ARM:
-            self._arm(call, current)
+        if call.host == ARM or call.host.endswith(SEARCH):
+            self._changing(call, current)
         elif call.host.endswith(".vault.azure.net") and call.method != "GET":
             self._rotation(call, current)
         if current is not None:
-            current.token_since = None
+            current.sent = self.world.now()
 
-    def _arm(self, call: Call, current: Handling | None) -> None:
-        self._before = None
+    def _changing(self, call: Call, current: Handling | None) -> None:
+        """Check a request that may change something before anybody knows what will come of it."""
         if call.method == "GET" or call.path.lower() == GRAPH:
             return
-        body = self.world.resources.get(call.path)
-        if call.method != "PATCH" or call.path.lower().split("/")[6:7] != ["microsoft.storage"]:
+        change = change_of(self.world, call)
+        if self.enforces and (said := preparation(self.world, call)) is not None:
+            self._check_bans(call.path, self._slack(current))
+            self.wrong += [f"{call.method} {call.path}: {said}"] if said else []
+            self.prepared += 1
+        elif change is None:
             self.wrong.append(f"{call.method} {call.path} was sent")
-        elif body is not None:
-            self._before = body
-            self._attempt(call, body, self._slack(current))
+        elif change.before is not None or change.moves:
+            self._changes = {id(call): change}
+            self._attempt(change, self._slack(current))
 
     def _rotation(self, call: Call, current: Handling | None) -> None:
         if current is None or '"type":"rotate"' not in current.text:
@@ -153,8 +161,11 @@ class Watch:
         self._check_bans(call.path, self._slack(current))
 
     def _slack(self, current: Handling | None) -> timedelta:
-        """Return how old what is known may be: a token may have to be had between the decision and the write."""
-        since = current.token_since if current is not None else None
+        """Return how old what is known may be: a token may have to be had between the decision and the write, by this
+        handling or by another one that it waits for.
+        """
+        sent = current.sent if current is not None else None
+        since = next((at for at in self._tokens if sent is not None and at >= sent), None)
         return KNOWN_FOR + (self.world.now() - since if since else timedelta(0))
 
     def _check_bans(self, path: str, slack: timedelta) -> None:
@@ -167,24 +178,30 @@ class Watch:
         if by_hand is not None and now - by_hand > slack:
             self.wrong.append(f"{path} was written, and its rule says otherwise")
 
-    def _attempt(self, call: Call, body: Json, slack: timedelta) -> None:
-        """Check a write before anybody knows what will come of it."""
-        now, path = self.world.now(), call.path
+    def _attempt(self, change: Change, slack: timedelta) -> None:
+        now, path = self.world.now(), change.id
         self._check_bans(path, slack)
         if is_untouchable(path):
             self.wrong.append(f"{path} was written")
             return
-        pointer = pointer_of(body)
         fresh = now - self.resources.changed.get(path.lower(), datetime.min.replace(tzinfo=UTC)) <= slack
         self.races += fresh
-        version = _version(call)
+        if change.more and not fresh:
+            self.wrong.append(f"{path}: {change.more}")
+        if any(was is None for was, _ in change.moves) and change.before is not None and not self.enforces:
+            self.wrong.append(f"{path} was brought under a key, and no rule says so")
+        if not change.moves and not fresh:
+            self.wrong.append(f"{path} was written to where it was")
         key = self.world.keyring.get("kv-main", "cmk")
-        if key is None or (known := key.find(version)) is None:
-            self.wrong.append(f"{path} was written to {version}, which is not there")
-            return
-        self._check_choice(path, key, known, now - slack, now)
-        if not fresh and pointer is not None:
-            self._check_direction(path, key, pointer.version, version)
+        for there, version in change.moves:
+            if there is None and not version:
+                continue  # a first key, which is followed
+            if key is None or (known := key.find(version)) is None:
+                self.wrong.append(f"{path} was written to {version or 'no version'}, which is not there")
+                continue
+            self._check_choice(path, key, known, now - slack, now)
+            if not fresh and there is not None:
+                self._check_direction(path, key, there, version)
 
     def _check_choice(self, path: str, key: Key, chosen: KeyVersion, known_at: datetime, now: datetime) -> None:
         """Check that the version was the newest usable one at some moment that the decision may rest on."""
@@ -210,14 +227,20 @@ class Watch:
             current.put.append(call.body)
         if call.method == "POST" and call.path == f"/{POISON_QUEUE}/messages" and answer.status < 300:
             self.poisoned += 1
-        if self._before is None or call.host != ARM or call.method != "PATCH" or answer.status != 200:
+        change = self._changes.pop(id(call), None)
+        if change is None or answer.status not in ACCEPTED:
             return
-        self.writes += 1
-        if current is not None:
-            current.wrote.append((call.path.lower(), _version(call)))
+        self.writes += change.before is not None or answer.status == 201  # a server may be given a key again
+        self.resources.changed[change.id.lower()] = self.world.now()
+        if current is not None and change.before is not None:
+            current.wrote += [(change.id.lower(), version) for _, version in change.moves]
         now_there = self.world.resources.get(call.path)
+        if change.before is None or str(change.before["type"]).lower() not in STORAGE:
+            return
+        if any(was is None for was, _ in change.moves):
+            return  # a first key: what else may be there is judged before it is sent
         sent = set(json.loads(call.body))
-        if sent != {"properties"} or now_there is None or _rest(now_there) != _rest(self._before):
+        if sent != {"properties"} or now_there is None or rest_of_storage(now_there) != rest_of_storage(change.before):
             self.wrong.append(f"more than the key was changed of {call.path}: {call.body!r}")
 
     def reported(self, report: Json) -> None:
@@ -229,8 +252,16 @@ class Watch:
             self.wrong.append(
                 f"{_name(report['item'])} was said to be stopped by {', '.join(sorted(false))}: {outcome}"
             )
+        self._check_failure(address, outcome)
         if address and report["item"]["type"] == "resource" and outcome["type"] not in {"answered", "paced"}:
             self.last[str(address["url"]).lower()] = outcome
+
+    def _check_failure(self, address: Json | None, outcome: Json) -> None:
+        """Check that only what an operation failed of is said to have been refused or to be in a failed state."""
+        said = {one["reason"] for one in outcome.get("blocked", ())} & FAILURES
+        id_ = "" if address is None else str(address["url"]).lower()
+        if said and id_ not in self.doomed and not has_failed(self.world, id_):
+            self.wrong.append(f"{address} was said to be stopped by {', '.join(said)}: {outcome}")
 
     def _check_successor(self, item: Json, outcome: Json) -> None:
         current = handling.get()
@@ -244,13 +275,18 @@ class Watch:
 
     def handled(self, current: Handling) -> None:
         """Check a message that was worked off: every write is in a report."""
+        first = {str(report["address"]["url"]).lower() for report in current.reports if report["wrote"]}
         told = {
             (str(report["address"]["url"]).lower(), write["after"]["version"])
             for report in current.reports
             for write in report["wrote"]
         }
-        self.wrong += [f"a write to {one[0]} was not reported" for one in current.wrote if one not in told]
-        self.owed += [(current.alive, *one) for one in current.wrote]
+        self.wrong += [
+            f"a write to {one[0]} was not reported"
+            for one in current.wrote
+            if one not in told and not (not one[1] and one[0] in first)
+        ]
+        self.owed += [(current.alive, *one) for one in current.wrote if one[1]]
 
     def failed(self, kind: str, text: str) -> None:
         """Judge an exception: an item may fail when the queue did not take its successor, and for nothing else."""
@@ -262,12 +298,6 @@ class Watch:
 
 def _audience(host: str) -> str | None:
     return next((one for name, one in AUDIENCES.items() if host == name or host.endswith(name)), None)
-
-
-def _version(call: Call) -> str:
-    properties = json.loads(call.body)["properties"]
-    pointer = properties.get("keyVaultProperties") or properties["encryption"]["keyvaultproperties"]
-    return str(pointer.get("keyversion") or str(pointer.get("keyUri", "")).rpartition("/")[2])
 
 
 def is_newer(key: Key, one: KeyVersion, other: KeyVersion) -> bool:
@@ -289,23 +319,6 @@ def _always_usable(one: KeyVersion, known_at: datetime, now: datetime) -> bool:
     living = one.expires is None or one.expires > now + SKEW
     begun = one.not_before is None or one.not_before < known_at - SKEW
     return enabled and living and begun
-
-
-def _rest(body: Json) -> str:
-    """Return a body without what a new key version changes."""
-    plain: Json = json.loads(json.dumps(body))
-    properties: dict[str, Any] = plain["properties"]
-    for pointer in (
-        properties.get("keyVaultProperties"),
-        (properties.get("encryption") or {}).get("keyvaultproperties"),
-    ):
-        if pointer:
-            for name in (*READ_ONLY, "keyversion"):
-                pointer.pop(name, None)
-            if "keyUri" in pointer:
-                pointer["keyUri"] = str(pointer["keyUri"]).rsplit("/keys/", 1)[0]
-    properties.pop("lastModifiedTime", None)
-    return json.dumps(plain, sort_keys=True)
 
 
 def _decoded(text: str | bytes) -> Json:

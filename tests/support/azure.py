@@ -108,6 +108,18 @@ def vault(name: str = "kv-main", **properties: Any) -> dict[str, Any]:
     }
 
 
+def audit_events(of: str = "kv-main", *logs: dict[str, Any]) -> dict[str, Any]:
+    """Return a vault's diagnostic setting; without logs of its own one that keeps every use of a key."""
+    kept = list(logs) or [{"categoryGroup": "audit", "enabled": True}]
+    to = f"{group()}/providers/Microsoft.OperationalInsights/workspaces/log"
+    return {
+        "id": f"{vault(of)['id']}/providers/Microsoft.Insights/diagnosticSettings/kept",
+        "name": "kept",
+        "type": "Microsoft.Insights/diagnosticSettings",
+        "properties": {"workspaceId": to, "logs": kept},
+    }
+
+
 def version(name: str, created: str = "2026-01-01T00:00:00Z", **more: Any) -> dict[str, Any]:
     return {"version": name, "created": created, **more}
 

@@ -16,14 +16,13 @@ from shared.domain.vault_audit import Audited
 from shared.domain.work import AuditVault, Cause, CheckVault, Source, Sweep
 from shared.usecases import audit_vault
 from shared.usecases.sweeping import slice_of
-from tests.support.azure import NEW, OLD, Azure, account, estate, on_azure, vault, version
+from tests.support.azure import NEW, OLD, Azure, account, audit_events, estate, on_azure, vault, version
 from tests.support.enforced import changes
 from tests.support.enforcing import bare_vault
 from tests.support.policies import ALL, PolicyFile
 
 CAUSE = Cause("cause-1", Source.EVENT)
 VAULT = str(vault()["id"])
-SETTING = f"{VAULT}/providers/Microsoft.Insights/diagnosticSettings/all"
 ROTATES = {"lifetimeActions": [{"trigger": {"timeAfterCreate": "P90D"}, "action": {"type": "rotate"}}]}
 NOTIFIES = {"lifetimeActions": [{"trigger": {"timeBeforeExpiry": "P30D"}, "action": {"type": "notify"}}]}
 
@@ -32,12 +31,6 @@ def expecting(folder: Path, *lines: str, name: str = "every vault", before: str 
     """Write a policy that expects this of vaults and return the setting that names it."""
     rule = f"vaults:\n{before}  - name: {name}\n" + "".join(f"    {line}\n" for line in lines)
     return PolicyFile(folder, ALL, more=rule).environ
-
-
-def setting(*logs: dict[str, Any]) -> dict[str, Any]:
-    """Return a diagnostic setting of the vault."""
-    properties = {"workspaceId": "/subscriptions/s/workspaces/w", "logs": list(logs)}
-    return {"id": SETTING, "name": "all", "type": "Microsoft.Insights/diagnosticSettings", "properties": properties}
 
 
 def keys(*named: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +92,6 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"category": "AzurePolicyEvaluationDetails", "enabled": True},
         {"categoryGroup": "allLogs", "enabled": True},
     ),
-    "no log": (),
     "it is turned off": ({"category": "AuditEvent", "enabled": False},),
     "another category": ({"category": "AzurePolicyEvaluationDetails", "enabled": True},),
 }
@@ -114,7 +106,7 @@ def test_uses_of_keys_are_kept_when_a_diagnostic_setting_says_so(tmp_path: Path,
         assert (Reason.VAULT_NOT_AUDITED not in found) is kept
 
     environ = expecting(tmp_path, "expect: {auditEvents: true}")
-    on_azure(estate(vault(), setting(*SETTINGS[case])), story, environ=environ)
+    on_azure(estate(vault(), audit_events("kv-main", *SETTINGS[case])), story, environ=environ)
 
 
 KEYS: dict[str, tuple[str, dict[str, Any], set[Reason]]] = {
@@ -144,6 +136,13 @@ def test_a_key_is_compared_with_what_is_expected(tmp_path: Path, case: str) -> N
 
     environ = expecting(tmp_path, f"expect: {{keys: {{{expect}}}}}")
     on_azure(estate(vault(), keys=keys(described)), story, environ=environ)
+
+
+def test_without_any_setting_no_use_is_kept(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        assert findings(await looked_at(azure)) == {Reason.VAULT_NOT_AUDITED: "no diagnostic setting"}
+
+    on_azure(estate(vault()), story, environ=expecting(tmp_path, "expect: {auditEvents: true}"))
 
 
 def test_many_keys_are_looked_at_page_by_page_and_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from sandbox.world import Hooks
 from shared.domain.evidence import encode as encode_line
 from shared.domain.evidence import line_of, worth_keeping
 from shared.domain.keys import parse_key_url
-from shared.domain.preparation import CreateKey, HardenVault
+from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Waiting, as_json
 from shared.domain.wish import Wish
@@ -395,6 +395,58 @@ def test_an_answer_that_got_lost_is_told_and_the_step_is_not_taken_twice(tmp_pat
         assert key_of(azure, one)["keyname"] == "cmk"
 
     on_azure(nothing_yet(one), story, environ=policy(tmp_path, ALL, CREATE))
+
+
+def test_an_answer_about_the_vault_that_was_spoilt_on_its_way_is_no_lack_of_a_vault(tmp_path: Path) -> None:
+    one, home = plain(), vault()
+
+    async def story(azure: Azure) -> None:
+        spoilt: list[str] = []
+
+        def once(call: Call, answer: Answer) -> Answer:
+            if call.method != "GET" or call.path != home["id"] or len(spoilt) > 1:
+                return answer
+            spoilt.append(call.path)
+            return answer if len(spoilt) == 1 else Answer.of({})  # the first asks whether it is there at all
+
+        azure.world.hooks = Hooks(after=once)
+        await azure.put(item(azure, one))
+        (first,) = await azure.drain()
+        assert len(spoilt) == 2
+        assert isinstance(first.outcome, Waiting)
+        assert first.reasons == (Reason.SERVICE_UNAVAILABLE,)
+        await azure.drain(until=timedelta(minutes=30))
+        assert key_of(azure, one)["keyname"] == "cmk"
+
+    on_azure(nothing_yet(one, home, keys=KEYS), story, environ=policy(tmp_path, ALL))
+
+
+@pytest.mark.parametrize("about", ["userAssignedIdentities", "roleDefinitions"])
+def test_an_answer_about_rights_that_was_spoilt_on_its_way_is_asked_for_again(tmp_path: Path, about: str) -> None:
+    one = plain()
+    role = {"scope": vault()["id"], "principalId": user_assigned()["properties"]["principalId"]}
+    spoilt: list[str] = []
+
+    async def story(azure: Azure) -> None:
+        def once(call: Call, answer: Answer) -> Answer:
+            if about not in call.path or spoilt:
+                return answer
+            spoilt.append(call.path)
+            return Answer.of({})
+
+        azure.world.hooks = Hooks(after=once)
+        await azure.put(item(azure, one))
+        (first,) = await azure.drain()
+        assert spoilt
+        assert first.reasons == (Reason.SERVICE_UNAVAILABLE,)
+        await azure.drain(until=timedelta(minutes=30))
+        assert key_of(azure, one)["keyname"] == "cmk"
+        assert not [done for report in azure.reports for done in report.did if isinstance(done.step, GrantAccess)]
+
+    described = nothing_yet(
+        one, user_assigned(), keys=KEYS, roleAssignments=[{**role, "roleDefinitionId": ENCRYPTION_USER}]
+    )
+    on_azure(described, story, environ=policy(tmp_path, ALL, f"identity: {UAI}"))
 
 
 def test_every_step_is_evidence(tmp_path: Path) -> None:

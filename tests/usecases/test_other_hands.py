@@ -13,10 +13,11 @@ import pytest
 
 from sandbox.wire import Answer, Call, Unreachable
 from sandbox.world import Hooks
+from shared.domain.evidence import line_of
 from shared.domain.keys import KeyId
 from shared.domain.reasons import Reason
-from shared.domain.report import Converged, Gone, Report, Stopped
-from shared.domain.work import Cause, CheckResource, RotateKey, Source, Sweep, encode
+from shared.domain.report import Converged, Gone, Report, Stopped, as_json
+from shared.domain.work import Cause, CheckChildren, CheckResource, RotateKey, Source, Sweep, encode
 from shared.usecases.handle import handle
 from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure, scope, version
 
@@ -99,6 +100,55 @@ def test_switching_writes_off_while_we_think_stops_the_write() -> None:
         assert azure.calls("write") == []
 
     on_azure(estate(one), story)
+
+
+def test_a_write_that_the_key_has_overtaken_when_it_is_read_back_is_told_and_put_right() -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        def rotated(call: Call, answer: Answer) -> Answer:
+            if call.method == "PATCH" and len(azure.calls("write")) < 2:
+                new_version(azure)
+            return answer
+
+        azure.world.hooks = Hooks(after=rotated)
+        (report,) = await azure.check(one)
+        assert [(write.after and write.after.version, write.overtaken) for write in report.wrote] == [
+            (MID, True),
+            (NEW, False),
+        ]
+        assert report.overtaken == as_json(report)["overtaken"] == 1
+        assert [write.overtaken for write in line_of(report, "1").wrote] == [True, False]
+        assert azure.in_use(one) == NEW
+
+    on_azure(estate(one), story)
+
+
+def test_what_a_list_showed_before_a_write_of_ours_is_not_what_the_next_decision_rests_on() -> None:
+    one, child = account("st1", MID), scope("st1", "scope1")
+
+    async def story(azure: Azure) -> None:
+        unread: list[str] = []
+
+        def slow_list_and_no_reading_back(call: Call, answer: Answer) -> Answer:
+            if call.method == "GET" and call.path.endswith("/encryptionScopes"):
+                return with_(answer, latency=3.0)
+            if call.method == "GET" and call.path == child["id"] and azure.calls("write") and len(unread) < 3:
+                unread.append(call.path)
+                return Answer.of({"error": {"code": "InternalServerError", "message": ""}}, 500)
+            return answer
+
+        azure.world.hooks = Hooks(after=slow_list_and_no_reading_back)
+        cause, now = Cause("c", Source.EVENT), azure.time.now()
+        listed = encode(CheckChildren(azure.address(one), child["type"], cause, now, now))
+        alone = encode(CheckResource(azure.address(child), cause, now, now))
+        context = azure.app.context
+        await asyncio.gather(handle(context, listed), handle(context, alone))
+        assert len(unread) == 3
+        assert len(azure.calls("write")) == 1
+        assert azure.in_use(child) == MID
+
+    on_azure(estate(one, child), story)
 
 
 def test_an_accepted_change_that_does_not_show_yet_is_not_sent_again() -> None:

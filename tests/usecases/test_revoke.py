@@ -225,11 +225,13 @@ def test_the_dry_run_says_who_loses_what_how_long_that_takes_and_how_to_undo_it(
 
 
 OWN = {"CMK_OWN_RESOURCE_GROUP": group()}
+RESTORED = RULE.replace("revoke]", "revoke, grant]") + "    accessLost: restore\n"
 BARRED: dict[str, tuple[str, dict[str, str], Reason]] = {
     "no rule is meant for it": ("  - name: none\n    where: {names: [x]}\n", {}, Reason.OUTSIDE_POLICY),
     "the rule does not say so": ("  - name: all\n    rotation: fix\n", {}, Reason.NOT_ALLOWED_BY_RULE),
     "the rule says ignore": (RULE.replace("fix", "ignore"), {}, Reason.CONTRADICTS_RULE),
     "it is the app's own": (RULE, OWN, Reason.OWN_RESOURCE),
+    "the rule would restore it": (RESTORED, {}, Reason.CONTRADICTS_RULE),
     "no change reference came with it": (RULE + "    change: required\n", {}, Reason.CHANGE_REFERENCE_MISSING),
 }
 

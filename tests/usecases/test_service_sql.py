@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace as with_
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox.wire import Answer, Call
+from sandbox.world import Hooks
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Report
 from tests.support.azure import MID, NEW, OLD, Azure, estate, on_azure, version
@@ -142,6 +146,103 @@ def test_an_operation_that_fails_is_told_and_the_old_protector_stays(tmp_path: P
         assert in_effect(azure, protector(one)["id"]).popitem()[1] == OLD
         await azure.drain(until=timedelta(minutes=10))
         assert isinstance(ended(azure, one).outcome, Converged)
+
+    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+
+
+def between_the_two(happening: Callable[[], None], latency: float = 0.0) -> Hooks:
+    """Let something happen after the server got the key and before the protector moves."""
+
+    def after(call: Call, answer: Answer) -> Answer:
+        if call.method != "PUT" or f"/keys/{name(MID)}" not in call.path:
+            return answer
+        happening()
+        return with_(answer, latency=latency)
+
+    return Hooks(after=after)
+
+
+def new_version(azure: Azure) -> None:
+    found = azure.world.keyring.get("kv-main", "cmk")
+    assert found is not None
+    now = azure.world.now()
+    found.versions.append(type(found.latest)(NEW, now, now, modulus=found.latest.modulus))
+
+
+def test_writing_that_is_switched_off_between_two_requests_of_a_change_stops_the_second(tmp_path: Path) -> None:
+    one = server("sql1")
+    environ = allowed(tmp_path, "unproven", "put")
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = between_the_two(lambda: azure.environ.update(CMK_WRITES="off"))
+        reports = await azure.check(protector(one))
+        assert asked(azure) == [f"PUT {name(MID)}"]
+        assert why(reports[-1]) == {Reason.WRITES_OFF}
+        assert reports[-1].wrote == ()
+        azure.world.hooks = Hooks()
+        azure.environ.update(CMK_WRITES="on")
+        await azure.drain(until=timedelta(minutes=30))
+        assert in_effect(azure, protector(one)["id"]).popitem()[1] == MID
+
+    on_azure(estate(*protected(one)), story, environ=environ)
+
+
+def test_what_is_old_when_the_first_request_of_a_change_is_answered_is_looked_at_again(tmp_path: Path) -> None:
+    one = server("sql1")
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = between_the_two(lambda: new_version(azure), latency=8.0)
+        await azure.check(protector(one))
+        await azure.drain(until=timedelta(minutes=10))
+        assert asked(azure) == [f"PUT {name(MID)}", f"PUT {name(NEW)}", "PUT current"]
+        assert in_effect(azure, protector(one)["id"]).popitem()[1] == NEW
+
+    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+
+
+def test_a_first_request_that_takes_long_is_not_sent_again_when_nothing_else_has_changed(tmp_path: Path) -> None:
+    one = server("sql1")
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = between_the_two(lambda: None, latency=8.0)
+        await azure.check(protector(one))
+        assert asked(azure) == [f"PUT {name(MID)}", "PUT current"]
+
+    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+
+
+def test_a_change_that_ended_and_does_not_show_is_neither_sent_nor_noted_again(tmp_path: Path) -> None:
+    one = server("sql1")
+
+    async def story(azure: Azure) -> None:
+        before = snapshot(azure, protector(one))
+        azure.world.memory["operationFate"] = {"seconds": 20}
+        first = await azure.check(protector(one))
+        assert [len(report.wrote) for report in first] == [1]
+        azure.world.hooks = Hooks(before=lambda call: shown(call, before))
+        await azure.drain(until=timedelta(seconds=40))
+        assert why(ended(azure, one)) == {Reason.NOT_YET_IN_EFFECT}
+        assert ended(azure, one).wrote == ()
+        assert asked(azure) == [f"PUT {name(MID)}", "PUT current"]
+
+    def shown(call: Call, body: dict[str, Any]) -> Answer | None:
+        protectors = call.method == "GET" and call.path.endswith("/encryptionProtector/current")
+        return Answer.of(body) if protectors else None
+
+    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+
+
+def test_an_operation_that_nobody_can_tell_of_for_long_is_not_waited_for_while_the_server_can_move(
+    tmp_path: Path,
+) -> None:
+    one = server("sql1")
+
+    async def story(azure: Azure) -> None:
+        azure.world.memory["operationFate"] = {"do": "fail", "seconds": 30}  # its Location answers 500 from then on
+        await azure.check(protector(one))
+        await azure.drain(until=timedelta(hours=2))
+        assert isinstance(ended(azure, one).outcome, Converged)
+        assert in_effect(azure, protector(one)["id"]).popitem()[1] == MID
 
     on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
 

@@ -1,17 +1,25 @@
-"""Synapse workspaces on the sandbox: told, not moved."""
+"""Synapse workspaces on the sandbox: told, and moved by way of another key where somebody wishes it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from sandbox.arm.keyed import uses
 from shared.domain.keys import KeyId
+from shared.domain.policy import Version
 from shared.domain.reasons import Reason
-from shared.domain.report import Certainty, Converged
+from shared.domain.report import Certainty, Converged, Report
 from shared.domain.resource import Change
-from shared.services.synapse import SERVICES, SLOT
-from tests.support.azure import MID, OLD, Azure, estate, on_azure, version
-from tests.support.moving import allowed, asked, in_effect, key, resource, why
+from shared.domain.work import Cause, Source
+from shared.errors import Refusal
+from shared.services.synapse import SERVICES, SLOT, VERSION
+from shared.usecases.wishes import UseKeyWish, use_key_item
+from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure, version
+from tests.support.moving import allowed, asked, changed, in_effect, key, resource, snapshot, why
 
 ALL = ("unproven", "put", "irreversible", "recreate", "hop")
 
@@ -45,6 +53,103 @@ def test_a_workspace_whose_key_has_one_version_holds_that_one(tmp_path: Path) ->
 
     keys = {"kv-main": [{"name": "cmk", "versions": [version(OLD)]}]}
     on_azure(estate(one, keys=keys), story, environ=allowed(tmp_path, *ALL))
+
+
+def two_keys(*more: str) -> dict[str, Any]:
+    """Return the keys: cmk with a new version, and the temporary one."""
+    versions = [version(OLD), version(MID, "2026-03-01T00:00:00Z"), *(version(one) for one in more)]
+    return {"kv-main": [{"name": "cmk", "versions": versions}, {"name": "hop", "versions": [version(NEW)]}]}
+
+
+async def hop(azure: Azure, one: dict[str, Any], **wanted: Any) -> Report:
+    wish = UseKeyWish(one["id"], **{"key": key(""), "through": key("", "hop"), **wanted})
+    await azure.put(use_key_item(wish, Cause("c", Source.HTTP), azure.time.now()))
+    return (await azure.drain())[-1]
+
+
+def test_a_hop_takes_the_new_version_up_and_the_next_sweeps_know(tmp_path: Path) -> None:
+    one = workspace()
+
+    async def story(azure: Azure) -> None:
+        effects = uses.in_effect(azure.world, one["id"])
+        effects.update({slot: key(OLD) for slot in effects})
+        before = snapshot(azure, one)
+        first = await hop(azure, one)
+        assert why(first) == {Reason.HOPPING}
+        assert set(in_effect(azure, one["id"]).values()) == {NEW}
+        assert "temporary key" in first.to_do
+        await azure.drain(until=timedelta(hours=1))
+        last = azure.reports[-1]
+        assert isinstance(last.outcome, Converged)
+        assert last.outcome.certainty is Certainty.CONFIGURED
+        assert last.at - first.at >= timedelta(minutes=30)
+        assert set(in_effect(azure, one["id"]).values()) == {MID}
+        assert set(changed(azure, before)) == {f"/tags/{VERSION}", "/properties/encryption/cmk/key/name"}
+        assert azure.body(one)["tags"] == {"owner": "ledger", VERSION: f"kv-main/cmk/{MID}"}
+        writes = asked(azure)
+        (again,) = await azure.check(one)
+        assert isinstance(again.outcome, Converged)
+        assert isinstance((await hop(azure, one)).outcome, Converged), "there is nothing to take up"
+        assert (asked(azure), azure.waiting()) == (writes, [])
+
+    on_azure(estate(one, keys=two_keys()), story, environ=allowed(tmp_path, *ALL))
+
+
+def test_a_hop_needs_the_word_in_the_rule_and_two_keys_of_which_the_workspace_uses_one(tmp_path: Path) -> None:
+    one = workspace()
+    cases: tuple[tuple[dict[str, str], Reason], ...] = (
+        ({}, Reason.NOT_ALLOWED_BY_RULE),
+        ({"through": key("", "gone")}, Reason.KEY_NOT_FOUND),
+        ({"key": key("", "other")}, Reason.BAD_REQUEST),
+        ({"key": key("", "third")}, Reason.BAD_REQUEST),
+    )
+    keys = two_keys()
+    keys["kv-main"].append({"name": "third", "versions": [version(OLD)]})
+
+    async def story(azure: Azure) -> None:
+        for wanted, reason in cases:
+            may = ("unproven",) if reason is Reason.NOT_ALLOWED_BY_RULE else ALL
+            azure.environ["CMK_POLICY"] = allowed(tmp_path, *may)["CMK_POLICY"]
+            azure.app = azure.instance()
+            assert why(await hop(azure, one, **wanted)) == {reason}, wanted
+        assert asked(azure) == []
+
+    on_azure(estate(one, keys=keys), story, environ=allowed(tmp_path, *ALL))
+
+
+def test_a_service_that_takes_versions_up_without_a_detour_is_not_sent_on_one(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        for one in (account("st1"), account("st2", "")):
+            assert why(await hop(azure, one)) == {Reason.BAD_REQUEST}
+        assert asked(azure) == []
+
+    on_azure(estate(account("st1"), account("st2", ""), keys=two_keys()), story, environ=allowed(tmp_path, *ALL))
+
+
+def test_a_tag_about_another_key_or_of_another_hand_says_nothing() -> None:
+    (service,) = SERVICES
+    for told, held in (
+        (f"kv-main/cmk/{OLD}", OLD),
+        (f"KV-MAIN/Cmk/{OLD.upper()}", OLD),
+        (f"kv-main/other/{OLD}", None),
+        (f"kv-far/cmk/{OLD}", None),
+        ("kv-main/cmk/", None),
+        ("kv-main/cmk/a b", None),
+        ("x", None),
+    ):
+        (use,) = service.read({**workspace(), "tags": {VERSION: told}})
+        assert use.configured.version == held, told
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"through": key("")}, {"key": ""}, {"identity": "system"}, {"version": Version.FOLLOW}], ids=str
+)
+def test_a_hop_that_makes_no_sense_is_refused_at_the_door(wanted: dict[str, Any]) -> None:
+    wish = UseKeyWish(
+        "/subscriptions/s/resourceGroups/g/providers/M.S/w/x", **{"key": key(""), "through": key("", "hop"), **wanted}
+    )
+    with pytest.raises(Refusal, match=r"through|name a key"):
+        use_key_item(wish, Cause("c", Source.HTTP), datetime.now(UTC))
 
 
 def test_another_key_becomes_the_active_one_by_the_request_that_is_written() -> None:

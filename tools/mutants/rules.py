@@ -17,7 +17,9 @@ WISHES = "tests/usecases/test_wishes.py"
 ARM = "tests/adapters/test_arm.py"
 EFFECTS = "tests/usecases/test_policy_effects.py"
 CLOSED = "tests/usecases/test_closed_vaults.py"
+SQL = "tests/usecases/test_service_sql.py"
 POLICY_FILE = "tests/adapters/test_policy_file.py"
+REVOKE = "tests/usecases/test_revoke.py"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ _ROTATION = "shared/domain/plan/rotation.py"
 _ENFORCEMENT = "shared/domain/plan/enforcement.py"
 _HARD = "shared/domain/plan/hard_rules.py"
 _DECIDING = "shared/domain/plan/deciding.py"
+_REVOCATION = "shared/domain/revocation.py"
 
 RULES = (
     Rule("nothing goes back to an older version", _ROTATION, "if target_age <= configured_age:", "if False:", PLAN),
@@ -82,6 +85,13 @@ RULES = (
         "seen = None",
         RULES_OF_ROTATION,
     ),
+    Rule(
+        "what a list showed before a write of ours is read again",
+        _CHECK,
+        "or context.recent.written_since(item.address, seen.at)",
+        "",
+        HANDS,
+    ),
     Rule("nothing is written on old knowledge", _CHECK, "if clock.now() - progress.as_of <= FRESH and", "if", HANDS),
     Rule(
         "an accepted change is not sent again",
@@ -96,6 +106,27 @@ RULES = (
         "return None if await context.ports.switch.is_on() else _switched_off(context, item)",
         "return None",
         RULES_OF_ROTATION,
+    ),
+    Rule(
+        "the switch is asked, and what is known is fresh, before every further request of a change",
+        "shared/usecases/carry_out.py",
+        "if sent > first + 1 and not await _may_go_on(context, progress):",
+        "if False:",
+        SQL,
+    ),
+    Rule(
+        "what an earlier look has sent is not noted as written again",
+        "shared/usecases/carry_out.py",
+        "if _sent(step, progress) == len(requests):",
+        "if False:",
+        SQL,
+    ),
+    Rule(
+        "an operation that nobody can tell of is not waited for without end",
+        _CHECK,
+        "if not unheard_of(error, item.waited, context.ports.clock.now()):",
+        "if True:",
+        SQL,
     ),
     Rule(
         "what waits is looked at again",
@@ -338,5 +369,47 @@ RULES = (
         "slice_of(address) == item.slice:",
         "False:",
         "tests/usecases/test_sweep.py",
+    ),
+    Rule(
+        "no grant above a vault is taken away",
+        _REVOCATION,
+        "if scope != whole and not scope.startswith(",
+        "if False and not scope.startswith(",
+        "tests/domain/test_revocation.py",
+    ),
+    Rule(
+        "a group's grant is left to the group",
+        _REVOCATION,
+        "if grant.principal != hold.principal.lower():",
+        "if False:",
+        "tests/domain/test_revocation.py",
+    ),
+    Rule(
+        "who would lose a key with it must be counted when it is done, too",
+        "shared/usecases/revoke.py",
+        "if len(progress.also) > item.also_affects:",
+        "if False:",
+        REVOKE,
+    ),
+    Rule(
+        "a grant is taken away only where the rule says so",
+        "shared/usecases/holding.py",
+        "if May.REVOKE not in rule.may:",
+        "if False:",
+        REVOKE,
+    ),
+    Rule(
+        "the app's own access is never taken away",
+        "shared/usecases/holding.py",
+        "if hold.principal in mine:",
+        "if False:",
+        REVOKE,
+    ),
+    Rule(
+        "nothing is taken away while writing is off",
+        "shared/usecases/revoke.py",
+        "return None if await context.ports.switch.is_on() else",
+        "return None if True else",
+        REVOKE,
     ),
 )

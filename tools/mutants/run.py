@@ -21,10 +21,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tools.mutants.rules import RULES, Rule
+from tools.mutants.life_rules import LIFE_RULES
+from tools.mutants.rules import RULES as FIRST_RULES
+from tools.mutants.rules import Rule
 from tools.mutants.soak import complaint
 
 ROOT = Path(__file__).resolve().parents[2]
+RULES = (*FIRST_RULES, *LIFE_RULES)
 COPIED = ("shared", "functions", "sandbox", "tests", "pyproject.toml", "function_app.py", "host.json", "policy.yaml")
 SIDE_BY_SIDE = 2
 FAILED = 1  # pytest's exit code when tests failed; 2 and more: it could not run them
@@ -34,25 +37,28 @@ def main() -> int:
     """Try every rule; 0 only if each absence was noticed, or with the soak, if it could be run."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutants.run", description=__doc__)
     parser.add_argument("--soak", type=int, metavar="N", help="run N seeds of the soak instead of the tests")
-    seeds: int | None = parser.parse_args().soak
-    missing = [rule.sentence for rule in RULES if (ROOT / rule.file).read_text("utf-8").count(rule.words) < 1]
+    parser.add_argument("--only", default="", metavar="WORDS", help="the rules whose sentence has these words")
+    wanted = parser.parse_args()
+    seeds: int | None = wanted.soak
+    rules = tuple(rule for rule in RULES if wanted.only in rule.sentence)
+    missing = [rule.sentence for rule in rules if (ROOT / rule.file).read_text("utf-8").count(rule.words) < 1]
     if missing:
         sys.stderr.write(f"the code says these rules in other words now: {', '.join(missing)}\n")
         return 1
     if seeds is None:
-        said = _all(_by_tests, lambda _: "")  # `make test` has shown that they pass
+        said = _all(rules, _by_tests, lambda _: "")  # `make test` has shown that they pass
     else:
-        said = _all(partial(_by_soak, seeds=seeds), partial(complaint, seeds=min(seeds, 20)))
-    _show(said)
+        said = _all(rules, partial(_by_soak, seeds=seeds), partial(complaint, seeds=min(seeds, 20)))
+    _show(rules, said)
     return 0 if seeds is not None or all(said) else 1
 
 
-def _all(ask: Callable[[Rule, Path], str], whole: Callable[[Path], str]) -> list[str]:
+def _all(rules: tuple[Rule, ...], ask: Callable[[Rule, Path], str], whole: Callable[[Path], str]) -> list[str]:
     """Return what was said of each rule's absence, "" for nothing. Raises RuntimeError if something is said of the
     project as it is.
     """
     with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:
-        task = progress.add_task("rules", total=len(RULES))
+        task = progress.add_task("rules", total=len(rules))
         benches = [_bench(Path(folder) / str(number)) for number in range(SIDE_BY_SIDE)]
         if said := whole(benches[0]):
             raise RuntimeError(f"even with every rule in its place: {said}")
@@ -72,7 +78,7 @@ def _all(ask: Callable[[Rule, Path], str], whole: Callable[[Path], str]) -> list
                 progress.advance(task)
 
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            return list(pool.map(tried, RULES))
+            return list(pool.map(tried, rules))
 
 
 def _bench(folder: Path) -> Path:
@@ -109,9 +115,9 @@ def _by_soak(_: Rule, bench: Path, *, seeds: int) -> str:
     return complaint(bench, seeds)
 
 
-def _show(said: list[str]) -> None:
+def _show(rules: tuple[Rule, ...], said: list[str]) -> None:
     table = Table("rule taken out", "noticed", "by")
-    for rule, words in zip(RULES, said, strict=True):
+    for rule, words in zip(rules, said, strict=True):
         table.add_row(rule.sentence, "[green]yes[/]" if words else "[red]NO[/]", words or rule.tests)
     Console().print(table)
 

@@ -7,6 +7,8 @@ from shared.domain.plan.courtesy import courteous
 from shared.domain.plan.enforcement import enforced
 from shared.domain.plan.facts import Facts, SetKeys, Step
 from shared.domain.plan.hard_rules import forbidden, unsettled
+from shared.domain.plan.hopping import hopped
+from shared.domain.plan.reach import unreached
 from shared.domain.plan.rotation import step_of
 from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
@@ -26,6 +28,8 @@ def wanted(facts: Facts) -> tuple[Step, ...]:
     Keys that are used move before another one is begun with: the move needs no more than it had.
     """
     moved = _moved(facts)
+    if lost := unreached(facts):  # a move would only fail
+        return (*lost, *(step for step in moved if isinstance(step, Blocked)))
     if moved and isinstance(moved[0], SetKeys):
         return moved
     return moved if through_another(facts.service, facts.body) else (*enforced(facts), *moved)
@@ -50,6 +54,8 @@ def _found(facts: Facts) -> list[Found]:
     if facts.wish is not None:
         if elsewhere := facts.service.traits_of(facts.body).elsewhere:
             return [(Blocked(elsewhere, facts.wish.slot), None)]
+        if facts.wish.key is not None and facts.wish.through is not None:
+            return list(hopped(facts, facts.wish.key, facts.wish.through))
         return list(wished(facts, facts.wish))
     return [(step, use) for use in facts.uses if (step := step_of(use, facts)) is not None]
 
@@ -92,6 +98,8 @@ def _allowed(step: Edit | Wait | Blocked, use: KeyUse | None, facts: Facts) -> E
             return Blocked(ability, step.slot, f"it should {_told(step)}")
     allowed = facts.rule.may if facts.rule else frozenset()
     needed = frozenset[May]().union(*map(traits.permissions, verbs))
+    if facts.wish is not None and facts.wish.through is not None:
+        needed |= {May.HOP}
     if missing := sorted(one.value for one in needed - allowed):
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, step.slot, f"may: [{', '.join(missing)}]; it should {_told(step)}")
     return _unasked(step, facts) or step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -11,6 +12,7 @@ from shared.domain.keys import KeyHistory, KeyId
 from shared.domain.order import Order
 from shared.domain.policy import NO_TAGS, Rule
 from shared.domain.preparation import CreateVault, Preparation, RecoverVault
+from shared.domain.reached import Reach
 from shared.domain.reasons import Blocked, Wait, Waited
 from shared.domain.resource import Address, Edit, Json, KeyUse
 from shared.domain.service import Service
@@ -79,6 +81,7 @@ class Facts(Struct, frozen=True):
     own: Own = Own()
     wish: Wish | None = None
     ground: Ground | Blocked | None = None  # known when the rule wants a first key
+    reach: Mapping[str, Reach] = MappingProxyType({})  # by host; of vaults whose keys it uses, when that is asked
     managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own
     order: Order = Order()
     tags: Mapping[str, str] = NO_TAGS  # those of the resource at its top

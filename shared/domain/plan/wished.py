@@ -18,7 +18,7 @@ Found = tuple[Edit | Wait | Blocked, KeyUse | None]
 
 def wished(facts: Facts, wish: Wish) -> Iterator[Found]:
     """Yield the step for each slot that the wish is about, and the use it is for; None: the slot has no key yet."""
-    if against := _against_the_rule(facts, wish):
+    if against := against_the_rule(facts, wish):
         yield against, None
         return
     uses = [use for use in facts.uses if wish.slot in {"", use.slot}]
@@ -34,7 +34,8 @@ def wished(facts: Facts, wish: Wish) -> Iterator[Found]:
             yield step, use
 
 
-def _against_the_rule(facts: Facts, wish: Wish) -> Blocked | None:
+def against_the_rule(facts: Facts, wish: Wish) -> Blocked | None:
+    """Return why the wish would be undone by the next sweep, or None."""
     rule = facts.rule
     if rule is None:
         return None  # told where all that is outside the policy is
@@ -60,7 +61,7 @@ def _enabled(facts: Facts, wish: Wish) -> Change | Blocked:
     if facts.service.slots and slot not in facts.service.slots:
         return Blocked(Reason.BAD_REQUEST, slot, f"no such slot; there are {', '.join(facts.service.slots)}")
     follow = wish.version is Version.FOLLOW or facts.service.traits_of(facts.body, slot).follow is Follow.ALWAYS
-    version = _target(facts, wish.key.key, wish, latest=follow, slot=slot)
+    version = target_of(facts, wish.key.key, wish, latest=follow, slot=slot)
     return version if isinstance(version, Blocked) else Change(slot, version, follow, wish.identity)
 
 
@@ -70,7 +71,7 @@ def _used(facts: Facts, wish: Wish, use: KeyUse) -> Change | Wait | Blocked | No
     key = wish.key.key if wish.key else use.configured.key
     follow = use.follows if wish.version is Version.KEEP else wish.version is Version.FOLLOW
     # One that stops following is pinned to what it follows, so that it never goes back on the way.
-    version = _target(facts, key, wish, latest=follow or use.follows, slot=use.slot)
+    version = target_of(facts, key, wish, latest=follow or use.follows, slot=use.slot)
     if isinstance(version, Blocked):
         return version
     if key == use.configured.key and follow is use.follows:
@@ -78,7 +79,8 @@ def _used(facts: Facts, wish: Wish, use: KeyUse) -> Change | Wait | Blocked | No
     return Change(use.slot, version, follow, wish.identity)
 
 
-def _target(facts: Facts, key: KeyId, wish: Wish, *, latest: bool, slot: str) -> KeyRef | Blocked:
+def target_of(facts: Facts, key: KeyId, wish: Wish, *, latest: bool, slot: str) -> KeyRef | Blocked:
+    """Return the version of a key that a slot should use, or why there is none."""
     history = facts.keys[key]
     if isinstance(history, Blocked):
         return Blocked(history.reason, slot, history.detail)

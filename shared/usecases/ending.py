@@ -1,0 +1,178 @@
+"""Keys whose newest version ends: who uses them, and then one rotation or one report.
+
+Its own chain of items beside the look at the key's users: each carries what the pages before it said, so that a
+process that dies loses nothing, and what a page says twice is said by nobody else.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId
+from shared.domain.life import (
+    AtRisk,
+    Ending,
+    NearExpiry,
+    RotationPolicy,
+    Tally,
+    ending,
+    rotates_by_itself,
+    why_not_rotated,
+)
+from shared.domain.policy import Origin
+from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
+from shared.domain.resource import Address, Json, KeyUse
+from shared.domain.service import Service
+from shared.domain.work import CheckKey, EndingKey, RotateKey, Sweep
+from shared.errors import AppError, NotThere, Refusal
+from shared.usecases.context import Context
+from shared.usecases.placing import rule_for
+from shared.usecases.waiting import step_for, waited_for
+
+AFTER = timedelta(seconds=90)  # the look at the users lists what lies below them; what it finds is remembered so long
+ONCE = timedelta(hours=23)  # a day, less what a sweep may come early
+NEWS = frozenset({"microsoft.keyvault.keynearexpiry", "microsoft.keyvault.keyexpired"})
+
+
+class _End(Struct, frozen=True):
+    history: KeyHistory
+    ending: Ending
+    policy: RotationPolicy | None
+
+
+async def look_at_the_end(context: Context, item: EndingKey) -> Report:
+    """Count the users on one page of candidates; after the last one rotate the key, or tell who is at risk."""
+    ports = context.ports
+    try:
+        outcome = await _outcome(context, item)
+    except AppError as error:
+        step = step_for(error, item.waited, ports.clock.now())
+        outcome = Waiting(step) if isinstance(step, Wait) else Stopped((step,))
+        if isinstance(step, Wait):
+            await ports.queue.put(replace(item, waited=waited_for(step)), visible_at=step.again_at)
+    report = Report(ports.clock.now(), item, outcome)
+    await ports.journal.append(report)
+    return report
+
+
+async def put_if_it_ends(context: Context, item: CheckKey | Sweep, history: KeyHistory) -> None:
+    """Put a look at the end of a key that was just read, once a day and instance.
+
+    After an event whose key has an end in any case: the vault's own policy may call sooner what is soon.
+    """
+    now = context.ports.clock.now()
+    told = item.cause.event_type.lower() in NEWS and any(one.expires for one in history.versions)
+    if not told and ending(history, now) is None:
+        return
+    if context.recent.noted_since(f"end of {history.key.url}", now - ONCE):
+        return
+    await context.ports.queue.put(EndingKey(history.key, item.cause, now), visible_at=now + AFTER)
+    context.recent.note(f"end of {history.key.url}", now)
+
+
+async def put_those_that_end(context: Context, item: Sweep, keys: set[KeyId]) -> None:
+    """Do so for the keys that a page of a sweep shows in use. What cannot be read is told by the looks at its users."""
+    for key in sorted(keys):
+        try:
+            if await context.ports.vaults.by_host(key.host) is not None:
+                history = await context.ports.keys.history(key, not_older_than=item.asked_at)
+                await put_if_it_ends(context, item, history)
+        except AppError:
+            continue
+
+
+async def _outcome(context: Context, item: EndingKey) -> Outcome:
+    found = await _end_of(context, item.key)
+    if found is None:
+        return Answered()
+    page = await context.ports.finder.page(_types(context), item.cursor)
+    tally = item.tally
+    for row in page.rows:
+        service = context.service(str(row.get("type")))
+        if service is not None:
+            tally = await _counted(context, item.key, tally, service, row)
+    if page.cursor is not None:
+        await context.ports.queue.put(replace(item, cursor=page.cursor, tally=tally, waited=None))
+        return Expanded(len(page.rows), 1, more=True)
+    return await _decided(context, item, found, tally)
+
+
+async def _end_of(context: Context, key: KeyId) -> _End | None:
+    """Return how the key ends, by what its vault says now; None if it does not, or the vault sees to it."""
+    ports = context.ports
+    if await ports.vaults.by_host(key.host) is None:
+        raise Refusal(Reason.VAULT_NOT_KNOWN, key.host)
+    try:
+        history = await ports.keys.history(key, not_older_than=ports.clock.now())
+        policy = await _policy(context, key)
+    except NotThere:
+        return None  # each of its users says so
+    now = ports.clock.now()
+    found = ending(history, now, policy.notifies_before if policy else None)
+    version = history.find(found.version) if found else None
+    if found is None or version is None or (policy and rotates_by_itself(policy, version, now)):
+        return None
+    return _End(history, found, policy)
+
+
+async def _policy(context: Context, key: KeyId) -> RotationPolicy | None:
+    try:
+        return await context.ports.keys.rotation_policy(key)
+    except Refusal:
+        return None
+
+
+def _types(context: Context) -> frozenset[str]:
+    return frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
+
+
+async def _counted(context: Context, key: KeyId, tally: Tally, service: Service, row: Json) -> Tally:
+    """Count a resource and what is known to lie below it."""
+    address = Address(service.type, str(row["id"]))
+    try:
+        uses: tuple[KeyUse, ...] = service.read(row)
+    except BadKeyUrl:
+        uses = ()  # told by its own look
+    if _is_used(key, uses):
+        tally = await _with(context, tally, address, row)
+    for what in service.children:
+        known = context.recent.children(address, what.type, context.ports.clock.now())
+        if known is None:
+            tally = replace(tally, unseen=tally.unseen + 1)
+        for child in known or ():
+            if child.uses is not None and _is_used(key, child.uses):
+                tally = await _with(context, tally, child.address, row)
+    return tally
+
+
+def _is_used(key: KeyId, uses: tuple[KeyUse, ...]) -> bool:
+    return any(use.configured.key == key for use in uses)
+
+
+async def _with(context: Context, tally: Tally, address: Address, body: Json) -> Tally:
+    rule = await rule_for(context, address, body)
+    if rule is None:
+        return tally.counting(address.url, f"no rule is meant for {address.url}, so it", rotate=False)
+    rotate = rule.near_expiry is NearExpiry.ROTATE and rule.origin is not Origin.IMPORTED
+    return tally.counting(address.url, f"rule {rule.name!r}", rotate=rotate)
+
+
+async def _decided(context: Context, item: EndingKey, found: _End, tally: Tally) -> Outcome:
+    if not tally.users:
+        return Answered()
+    why_not = why_not_rotated(tally, found.history, found.policy)
+    if not why_not:
+        now = context.ports.clock.now()
+        await context.ports.queue.put(RotateKey(item.key, item.cause, now, if_latest_is=found.history.latest))
+        return Expanded(tally.users, 1, more=False)
+    end = found.ending
+    reason = Reason.EXPIRED if end.over else Reason.NEAR_EXPIRY
+    ends = f"version {end.version} {'ended' if end.over else 'ends'} at {end.expires.isoformat()}"
+    unseen = f"; {tally.unseen} collections below resources were not looked into" if tally.unseen else ""
+    detail = f"{item.key.url}: {ends}; users: {tally.users}; {why_not}{unseen}"
+    at_risk = AtRisk(end.version, end.expires, tally.users, tally.first, tally.unseen)
+    return Stopped((Blocked(reason, detail=detail),), at_risk=at_risk)

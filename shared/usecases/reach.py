@@ -1,0 +1,90 @@
+"""Reading whether a resource still reaches the vaults of its keys: their settings, and what its identity may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from msgspec import Struct
+
+from shared.domain.reached import Holder, Reach, principals_of
+from shared.domain.resource import Address, Json, KeyUse, address_of
+from shared.domain.service import Service
+from shared.domain.vault import Grant, Vault
+from shared.errors import NotThere, Refusal
+from shared.usecases.context import Context
+
+
+class Reached(Struct, frozen=True):
+    """What was found by host: vaults with who reaches them, and the ids of vaults that were deleted."""
+
+    reach: Mapping[str, Reach]
+    deleted: Mapping[str, str]
+
+
+NOTHING_ASKED = Reached(MappingProxyType({}), MappingProxyType({}))
+
+
+async def reach_of(
+    context: Context, service: Service, address: Address, body: Json, uses: tuple[KeyUse, ...], as_of: datetime
+) -> Reached:
+    """Return what can be told of the vaults whose keys a resource uses. What the app may not read is left out: nobody
+    is told of lost access on no knowledge. Raises TryLater.
+    """
+    reach: dict[str, Reach] = {}
+    deleted: dict[str, str] = {}
+    for host in dict.fromkeys(use.configured.key.host for use in uses if not use.tenant_is_foreign):
+        try:
+            vault = await _vault(context, host, as_of)
+            if vault is not None:
+                reach[host] = Reach(vault, await _holders(context, service, address, body, vault, as_of))
+            elif gone := await context.ports.vaults.deleted(host):
+                deleted[host] = gone
+        except (Refusal, NotThere):
+            continue
+    return Reached(reach, deleted)
+
+
+async def _vault(context: Context, host: str, as_of: datetime) -> Vault | None:
+    known = context.recent.seen(f"vault {host}", as_of)
+    if isinstance(known, Vault):
+        return known
+    if await context.ports.vaults.by_host(host) is None:
+        return None
+    at = context.ports.clock.now()
+    found = await context.ports.vaults.settings(host)
+    if found is not None:
+        context.recent.note_seen(f"vault {host}", found, at)
+    return found
+
+
+async def _holders(
+    context: Context, service: Service, address: Address, body: Json, vault: Vault, as_of: datetime
+) -> tuple[Holder, ...]:
+    """Return whom the resource reaches keys as; what lies below another resource acts as that one, unless it has an
+    identity of its own.
+    """
+    if not service.traits_of(body).own_identity:
+        return ()
+    principals = principals_of(body) or (principals_of(await _parent(context, address)) if address.parent else ())
+    return tuple([Holder(one, await _grants(context, vault, one, as_of)) for one in principals])
+
+
+async def _grants(context: Context, vault: Vault, principal: str, as_of: datetime) -> tuple[Grant, ...]:
+    if not vault.rbac:
+        return ()
+    what = f"grants {principal} {vault.id}"
+    known = context.recent.seen(what, as_of)
+    if isinstance(known, tuple):
+        return known
+    at = context.ports.clock.now()
+    found = await context.ports.grants.held(vault.id, principal)
+    context.recent.note_seen(what, found, at)
+    return found
+
+
+async def _parent(context: Context, address: Address) -> Json:
+    above = address_of(address.parent)
+    service = context.service(above.type)
+    return (await context.ports.resources.get(service, above) if service else None) or {}
