@@ -172,7 +172,7 @@ def test_what_lies_below_a_resource_reaches_its_key_as_that_one() -> None:
 
     async def story(azure: Azure) -> None:
         await looked(azure)
-        assert [one["type"].rpartition(".")[2] for one in azure.outcomes()] == ["Converged"]
+        assert "Converged" in [one["type"].rpartition(".")[2] for one in azure.outcomes()]
         revoke(azure)
         assert (await looked(azure))["one"].reasons == (Reason.ACCESS_LOST,)
 
