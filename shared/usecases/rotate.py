@@ -13,7 +13,7 @@ from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
 from shared.domain.report import Outcome, Report, Rotated, Stopped, Waiting
 from shared.domain.resource import address_of
 from shared.domain.work import CheckKey, RotateKey
-from shared.errors import AppError, NotTaken, NotThere, Refusal
+from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.context import Context
 from shared.usecases.waiting import step_for, waited_for
 
@@ -27,18 +27,20 @@ async def rotate(context: Context, item: RotateKey) -> Report:
     moved on, and must not leave the users behind.
     """
     ports = context.ports
+    outcome: Outcome
+    look = False
     try:
-        outcome = await _rotate(context, item)
+        outcome, look = await _rotate(context, item)
     except NotThere as error:
         outcome = Stopped((Blocked(Reason.KEY_NOT_FOUND, detail=error.detail),))
-    except NotTaken:
-        raise
     except AppError as error:
         outcome = _ended(step_for(error, item.waited, ports.clock.now()))
     if isinstance(outcome, Waiting):
         await ports.queue.put(replace(item, waited=waited_for(outcome.wait)), visible_at=outcome.wait.again_at)
     report = Report(ports.clock.now(), item, outcome)
     await ports.journal.append(report)
+    if look:  # last: a version that was made is told of, even if the queue takes nothing now
+        await ports.queue.put(CheckKey(item.key, item.cause, ports.clock.now()))
     return report
 
 
@@ -46,24 +48,19 @@ def _ended(step: Wait | Blocked) -> Outcome:
     return Waiting(step) if isinstance(step, Wait) else Stopped((step,))
 
 
-async def _rotate(context: Context, item: RotateKey) -> Outcome:
+async def _rotate(context: Context, item: RotateKey) -> tuple[Outcome, bool]:
+    """Return what came of it, and whether the key's users are to be looked at."""
     ports = context.ports
     if barred := await _barred(context, item):
-        return Stopped((barred,))
+        return Stopped((barred,)), False
     now = ports.clock.now()
     history = await ports.keys.history(item.key, not_older_than=now)
     held = _held_back(history, item)
-    made: Outcome
-    if held is not None and held.reason is Reason.KEY_BACKS_CERTIFICATE:
-        return Stopped((held,))
-    if held is None:
-        if not await ports.switch.is_on():
-            return _ended(wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=now))
-        made = await _make(context, item, history)
-    else:
-        made = Stopped((held,))
-    await ports.queue.put(CheckKey(item.key, item.cause, ports.clock.now()))
-    return made
+    if held is not None:
+        return Stopped((held,)), held.reason is not Reason.KEY_BACKS_CERTIFICATE
+    if not await ports.switch.is_on():
+        return _ended(wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=now)), False
+    return await _make(context, item, history), True
 
 
 async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:

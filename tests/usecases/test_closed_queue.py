@@ -68,6 +68,8 @@ def test_an_item_whose_work_the_queue_does_not_take_goes_back_to_the_host_and_is
         azure.world.hooks = Hooks()
         await azure.drain(until=timedelta(minutes=20))
         assert _moved(azure, which)
+        made = [one for one in azure.outcomes() if one["type"].endswith(".Rotated")]
+        assert len(made) == (1 if which == 3 else 0)
 
     on_azure(estate(*USERS, PARENT, *SCOPES), story)
 

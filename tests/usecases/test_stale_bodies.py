@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from sandbox.arm.store import save
 from shared.domain.report import Converged
 from shared.domain.work import Cause, CheckResource, Source
 from shared.usecases.check_resource import check_resource
@@ -19,13 +18,10 @@ USER = account("st1")
 
 
 @pytest.mark.parametrize("why", ["old", "written since"])
-def test_a_body_that_is_old_or_was_written_since_is_read_again_and_another_hands_change_survives(why: str) -> None:
+def test_a_body_that_is_old_or_was_written_since_is_read_again_before_anything_is_written(why: str) -> None:
     async def story(azure: Azure) -> None:
         context, now = azure.app.context, azure.time.now()
         listed = copy.deepcopy(azure.body(USER))
-        changed = copy.deepcopy(listed)
-        changed["properties"]["encryption"]["requireInfrastructureEncryption"] = True
-        save(azure.world, changed)
         at = now - FRESH - timedelta(seconds=1) if why == "old" else now
         if why != "old":
             context.recent.note_written(azure.address(USER), now)
@@ -33,6 +29,7 @@ def test_a_body_that_is_old_or_was_written_since_is_read_again_and_another_hands
         report = await check_resource(context, item, Seen(listed, at))
         assert isinstance(report.outcome, Converged)
         assert azure.in_use(USER) == MID
-        assert azure.body(USER)["properties"]["encryption"]["requireInfrastructureEncryption"] is True
+        asked = [one.method for one in azure.world.log if one.url.partition("?")[0].endswith("/st1")]
+        assert asked == ["GET", "PATCH", "GET"]
 
     on_azure(estate(USER), story)
