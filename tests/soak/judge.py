@@ -170,6 +170,7 @@ def _is_true(world: World, body: Json, reason: str, use: Used) -> bool:
         Reason.FOLLOW_OVERDUE: behind,
         Reason.PROVISIONING_FAILED: is_broken(body),
         Reason.PROVISIONING: busy,
+        Reason.NOT_YET_IN_EFFECT: busy,
         Reason.OPERATION_GOING_ON: busy,
         Reason.CONFLICT: busy,
     }
