@@ -58,9 +58,11 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
         report = Report(
             now, item, outcome, item.address, progress.planned, progress.wrote, progress.to_do, progress.did
         )
-        if isinstance(outcome, Waiting):
-            await _come_back(context, item, outcome, progress)
-        await context.ports.journal.append(report)
+        try:
+            if isinstance(outcome, Waiting):
+                await _come_back(context, item, outcome, progress)
+        finally:  # what was written is told of, also where the queue takes nothing
+            await context.ports.journal.append(report)
         return report
 
 
