@@ -110,7 +110,7 @@ class Watch:
         self._tokens: list[datetime] = []  # when one was asked for
         self._bans: dict[str, datetime] = {}  # from when on nothing may be written, or nothing to a resource
         self.doomed: set[str] = set()  # ids in lower case: an operation on it failed, or was said to have
-        self._changes: dict[int, Change] = {}  # of the request that is on its way
+        self._change: tuple[Call, Change] | None = None  # of the request that is on its way
 
     def ban(self, what: str, since: datetime | None) -> None:
         """Take note of what must not be written, "" for anything; None: it may be again."""
@@ -153,7 +153,7 @@ class Watch:
         elif change is None:
             self.wrong.append(f"{call.method} {call.path} was sent")
         elif change.before is not None or change.moves:
-            self._changes = {id(call): change}
+            self._change = (call, change)
             self._attempt(change, self._slack(current))
 
     def _rotation(self, call: Call, current: Handling | None) -> None:
@@ -228,7 +228,7 @@ class Watch:
             current.put.append(call.body)
         if call.method == "POST" and call.path == f"/{POISON_QUEUE}/messages" and answer.status < 300:
             self.poisoned += 1
-        change = self._changes.pop(id(call), None)
+        change = self._change[1] if self._change is not None and self._change[0] is call else None
         if change is None or answer.status not in ACCEPTED:
             return
         self.writes += change.before is not None or answer.status == 201  # a server may be given a key again
