@@ -14,7 +14,8 @@ from shared.bootstrap import App, app
 from shared.domain.reasons import Reason
 from shared.domain.work import Cause, Source, WorkItem
 from shared.errors import AppError, NotThere, Refusal, TooLarge, TryLater
-from shared.usecases.wishes import Form, put_or_plan, read_wish
+from shared.usecases.forms import Form, read_wish
+from shared.usecases.wishes import put_or_plan
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 

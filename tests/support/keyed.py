@@ -14,7 +14,8 @@ from sandbox.faults import Faults
 from shared.domain.report import Report, Write
 from shared.domain.resource import Request
 from shared.domain.work import Cause, Source
-from shared.usecases.wishes import RevertWish, UseKeyWish, revert_item, use_key_item
+from shared.usecases.forms import RevertWish, UseKeyWish
+from shared.usecases.wishes import revert_item, use_key_item
 from tests.support.azure import MID, OLD, START, Azure, estate, vault, version
 
 BODIES = Path(__file__).resolve().parents[1] / "services" / "bodies"

@@ -12,7 +12,8 @@ from sandbox.faults import Faults
 from shared.domain.reasons import Reason
 from shared.domain.report import Report, Stopped, Waiting
 from shared.domain.work import Cause, Source
-from shared.usecases.wishes import RevertWish, UseKeyWish, revert_item, use_key_item
+from shared.usecases.forms import RevertWish, UseKeyWish
+from shared.usecases.wishes import revert_item, use_key_item
 from tests.services.applying import differences
 from tests.support.azure import ENCRYPTION_USER, TENANT, Azure, group, principal_of, vault
 

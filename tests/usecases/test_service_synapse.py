@@ -18,8 +18,9 @@ from shared.domain.resource import Change
 from shared.domain.work import Cause, Source
 from shared.errors import Refusal
 from shared.services.synapse import SERVICES, SLOT, VERSION
+from shared.usecases.forms import UseKeyWish
 from shared.usecases.handle import handle
-from shared.usecases.wishes import UseKeyWish, use_key_item
+from shared.usecases.wishes import use_key_item
 from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure, version
 from tests.support.moving import allowed, asked, changed, in_effect, key, resource, snapshot, why
 
