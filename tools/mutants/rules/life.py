@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.mutants.rules import Rule
+from tools.mutants.rule import Rule
 
 _LIFE, _ENDING = "shared/domain/life.py", "shared/usecases/ending.py"
 _REACH, _HOOK = "shared/domain/plan/reach.py", "shared/adapters/webhook.py"
@@ -10,7 +10,7 @@ _SEEN = "shared/usecases/observe.py"
 LIFE, END = "tests/domain/test_life.py", "tests/usecases/test_end_of_keys.py"
 ACCESS, HOOK = "tests/usecases/test_access_lost.py", "tests/adapters/test_webhook.py"
 
-LIFE_RULES = (
+RULES = (
     Rule("one user who does not want it keeps a key from being rotated", _LIFE, "if tally.against:", "if False:", LIFE),
     Rule("a key is rotated only where a rule says so", _LIFE, "if not tally.rotate:", "if False:", LIFE),
     Rule("a key of a certificate is renewed with it alone", _LIFE, "if history.backs_certificate:", "if False:", LIFE),
