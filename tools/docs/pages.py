@@ -144,7 +144,7 @@ def _differs(own: Traits, traits: Traits) -> list[str]:
         f"Follows {own.follow.value}.": own.follow is not traits.follow,
         f"Facts are {own.proven.value}.": own.proven is not traits.proven,
         f"Needs {_access(own)}.": own.access != traits.access,
-        f"Reaches a first key as {_acting(own)}.": own.acts != traits.acts,
+        f"Reaches its key as {_acting(own)}.": own.acts != traits.acts,
     }
     found = " ".join(text for text, differs in told.items() if differs)
     return [found, ""] if found else []
@@ -174,6 +174,8 @@ def _acting(traits: Traits) -> str:
     acts = traits.acts
     if acts.application:
         return f"Azure's own application `{acts.application}`"
+    if acts.shown is not None:
+        return "an identity that the resource shows for it"
     if acts.above is not None:
         return "the resource above it does"
     kinds = {"its system-assigned identity": acts.system, "a user-assigned one": acts.user}
