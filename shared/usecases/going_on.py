@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.reasons import Blocked, Reason, Wait, Waited, wait_or_give_up
+from shared.domain.patience import wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait, Waited
 from shared.domain.work import CheckResource
 from shared.errors import AppError, Refusal, TryLater
 from shared.usecases.carry_out import Progressed

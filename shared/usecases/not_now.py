@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from shared.domain.patience import wait_or_give_up
 from shared.domain.plan import Action, Facts, SetKeys
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.work import CheckResource
 from shared.usecases.carry_out import Progressed, all_sent
 from shared.usecases.context import Context

@@ -8,7 +8,8 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from shared.domain.order import Order
-from shared.domain.reasons import PATIENT, Reason
+from shared.domain.patience import PATIENT
+from shared.domain.reasons import Reason
 from shared.domain.report import Waiting
 from shared.domain.service import Service
 from shared.domain.work import CheckResource

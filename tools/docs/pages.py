@@ -7,7 +7,9 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from shared.domain.keys import KeyRules
-from shared.domain.reasons import PATIENCE, Reason
+from shared.domain.patience import PATIENCE
+from shared.domain.reasons import Reason
+from shared.domain.remedies import REMEDIES
 from shared.domain.service import Follow, Service, Traits, Verb
 from shared.domain.vault import ROLES
 from shared.services.registry import services
@@ -49,7 +51,7 @@ def reasons_page() -> str:
         for reason, one in PATIENCE.items()
     ]
     for reason in Reason:
-        lines += ["", f"## {reason.value}", "", reason.remedy, "", _patience(reason)]
+        lines += ["", f"## {reason.value}", "", REMEDIES[reason], "", _patience(reason)]
     return "\n".join(lines) + "\n"
 
 
