@@ -152,6 +152,14 @@ def test_a_follower_goes_by_what_the_vault_calls_latest_not_by_age() -> None:
     assert plan(facts(following(OLD), keys)) == ()
 
 
+def test_a_follower_of_a_silent_service_is_unknown_at_once_where_the_version_is_older_than_its_time() -> None:
+    known = facts(following(None), now=NOW + timedelta(days=20))
+    quiet = replace(known.service, traits=replace(known.service.traits, reports_effective=False))
+    silent = replace(known, service=quiet)
+    assert plan(silent) == ()
+    assert certainty(silent) is Certainty.UNKNOWN
+
+
 def test_a_service_that_does_not_say_is_unknown_once_it_had_its_time() -> None:
     waited = Waited(Reason.FOLLOWS_BY_ITSELF, NOW)
     silent = facts(following(None), now=NOW + timedelta(days=2), waited=waited)

@@ -69,6 +69,7 @@ class Handling:
     text: str
     alive: Callable[[], bool]  # whether the instance still is
     wrote: list[tuple[str, str]] = field(default_factory=list)  # (id in lower case, version)
+    wrote_at: datetime | None = None  # the last of it
     put: list[bytes] = field(default_factory=list)
     reports: list[Json] = field(default_factory=list)
     sent: datetime | None = None  # its last request but those for tokens
@@ -233,6 +234,7 @@ class Watch:
         self.writes += change.before is not None or answer.status == 201  # a server may be given a key again
         self.resources.changed[change.id.lower()] = self.world.now()
         if current is not None and change.before is not None:
+            current.wrote_at = self.world.now()
             current.wrote += [(change.id.lower(), version) for _, version in change.moves]
         now_there = self.world.resources.get(call.path)
         if change.before is None or str(change.before["type"]).lower() not in STORAGE:
@@ -253,6 +255,8 @@ class Watch:
                 f"{_name(report['item'])} was said to be stopped by {', '.join(sorted(false))}: {outcome}"
             )
         self._check_failure(address, outcome)
+        if outcome["type"] == "converged" and address:
+            self._check_read_back(str(address["url"]).lower())
         if address and report["item"]["type"] == "resource" and outcome["type"] not in {"answered", "paced"}:
             self.last[str(address["url"]).lower()] = outcome
 
@@ -262,6 +266,22 @@ class Watch:
         id_ = "" if address is None else str(address["url"]).lower()
         if said and id_ not in self.doomed and not has_failed(self.world, id_):
             self.wrong.append(f"{address} was said to be stopped by {', '.join(said)}: {outcome}")
+
+    def _check_read_back(self, id_: str) -> None:
+        """Check that who wrote and says that all is well has looked at the key again after the write."""
+        current, key = handling.get(), self.world.keyring.get("kv-main", "cmk")
+        if (
+            current is None
+            or key is None
+            or current.wrote_at is None
+            or not current.wrote
+            or current.wrote[-1][0] != id_
+        ):
+            return
+        written = key.find(current.wrote[-1][1])
+        later = [one for one in key.versions if written is not None and is_newer(key, one, written)]
+        if any(_always_usable(one, current.wrote_at, self.world.now()) for one in later):
+            self.wrong.append(f"{id_} was said to be well, and the key had moved on before it was written")
 
     def _check_successor(self, item: Json, outcome: Json) -> None:
         current = handling.get()

@@ -106,16 +106,17 @@ def _in_effect(use: KeyUse, configured: KeyVersion, facts: Facts) -> Wait | Bloc
 
 def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | None:
     """Watch a follower, which cannot be hurried. It is late only when its service has had its time twice over: since
-    the version could be taken up, and since we first saw it behind.
+    the version could be taken up, and since we first saw it behind. One whose service does not say is not seen behind.
     """
     if use.effective == target.version:
         return None
     if use.trouble:
         return wait_or_give_up(Blocked(Reason.FOLLOW_FAILED, use.slot, use.trouble), waited=facts.waited, now=facts.now)
-    within = facts.service.traits_of(facts.body, use.slot).picks_up_within or timedelta(0)
+    traits = facts.service.traits_of(facts.body, use.slot)
+    within = traits.picks_up_within or timedelta(0)
     since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
     due = usable_since(target) + within
-    deadline = max(due, since + within) + GRACE
+    deadline = (max(due, since + within) if traits.reports_effective else due) + GRACE
     detail = f"version {use.effective} is in effect, {target.version} is the latest"
     if facts.now < deadline:
         again_at = due if facts.now < due else min(deadline, facts.now + LOOK_AGAIN)
