@@ -155,8 +155,8 @@ REMEDIES = {
         "alsoAffects how many, or give the resource an identity of its own first."
     ),
     Reason.GRANTED_ELSEWHERE: (
-        "The identity may use the key by a grant that is not the vault's own: above the vault, or a group's. The app "
-        "takes none of those away; do it where the detail says."
+        "The key may be used by a grant that is not the identity's own at the vault: one above the vault, a group's, "
+        "or that of an application of Azure's own. The app takes none of those away; do it where the detail says."
     ),
     Reason.KEY_ACCESS_DENIED: (
         "The resource's identity may not wrap with the key, or its grant has not spread yet. Grant it Key "

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.reasons import Reason
 from shared.domain.revocation import Revoked, TakeRole
 from shared.errors import Refusal
 from shared.usecases import sharing
@@ -48,12 +49,16 @@ def test_the_grant_of_a_resource_s_identity_is_found_and_taken_away(tmp_path: Pa
     on_azure(using(one, role=CRYPTO_USER, size=2048), story, environ=allowing(tmp_path, "revoke"))
 
 
-def test_a_service_that_reaches_its_key_as_itself_has_nothing_that_could_be_taken(tmp_path: Path) -> None:
-    one = {**example("documentdb_databaseaccounts-following"), "identity": {"type": "None"}}
+@pytest.mark.parametrize("name", ["documentdb_databaseaccounts-following", "databricks_workspaces-pinned"])
+def test_what_reaches_its_key_as_itself_is_not_called_revoked(tmp_path: Path, name: str) -> None:
+    one = {**json.loads(json.dumps(example(name)).replace("kv-ledger", "kv-main")), "identity": {"type": "None"}}
 
     async def story(azure: Azure) -> None:
         told = await wished(azure, one, dry_run=True)
-        assert (told["steps"], told["unreadable"], told["remains"]) == ([], None, ())
+        assert (told["steps"], told["unreadable"]) == ([], None)
+        assert {each.reason for each in told["remains"]} == {Reason.GRANTED_ELSEWHERE}
+        with pytest.raises(Refusal, match="Azure's own"):
+            await wished(azure, one)
 
     on_azure(using(one), story, environ=allowing(tmp_path, "revoke"))
 

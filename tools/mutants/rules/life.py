@@ -9,7 +9,7 @@ _REACH, _HOOK = "shared/domain/plan/reach.py", "shared/adapters/webhook.py"
 _ASKED, WHO = "shared/usecases/reach.py", "tests/usecases/test_who_reaches.py"
 _SEEN = "shared/usecases/observe.py"
 LIFE, END = "tests/domain/test_life.py", "tests/usecases/test_end_of_keys.py"
-ACCESS, HOOK = "tests/usecases/test_access_lost.py", "tests/adapters/test_webhook.py"
+ACCESS, HOOK = "tests/usecases/test_access_lost.py", "tests/adapters/test_webhook_sink.py"
 
 RULES = (
     Rule("one user who does not want it keeps a key from being rotated", _LIFE, "if tally.against:", "if False:", LIFE),

@@ -47,4 +47,11 @@ RULES = (
         "return None if True else",
         REVOKE,
     ),
+    Rule(
+        "what an application of Azure's own reaches is not called revoked",
+        _HOLDING,
+        "if acts.application:",
+        "if False:",
+        "tests/usecases/test_revoke_services.py",
+    ),
 )
