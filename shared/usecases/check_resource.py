@@ -13,7 +13,7 @@ from shared.domain.report import Answered, Gone, LeftAlone, Outcome, Paced, Repo
 from shared.domain.service import Service
 from shared.domain.vault import covers
 from shared.domain.work import CheckResource
-from shared.errors import AppError
+from shared.errors import AppError, NotTaken
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.courtesy import plan_with_courtesy
@@ -39,14 +39,22 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     async with context.recent.turn(item.address):
         progress = Progressed(going=item.going)
         outcome = await _outcome(context, item, seen, progress)
-        now = context.ports.clock.now()
-        report = Report(
-            now, item, outcome, item.address, progress.planned, progress.wrote, progress.to_do, progress.did
-        )
-        if isinstance(outcome, Waiting):
-            await come_back(context, item, outcome, progress)
+        report = _report(context, item, outcome, progress)
+        try:
+            if isinstance(outcome, Waiting):
+                await come_back(context, item, outcome, progress)
+        except NotTaken as error:
+            if progress.wrote or progress.did:  # that is told of all the same; the item itself comes again
+                stopped = Stopped((Blocked(error.reason, detail=error.detail),))
+                await context.ports.journal.append(_report(context, item, stopped, progress))
+            raise
         await context.ports.journal.append(report)
         return report
+
+
+def _report(context: Context, item: CheckResource, outcome: Outcome, progress: Progressed) -> Report:
+    now = context.ports.clock.now()
+    return Report(now, item, outcome, item.address, progress.planned, progress.wrote, progress.to_do, progress.did)
 
 
 async def _outcome(context: Context, item: CheckResource, seen: Seen | None, progress: Progressed) -> Outcome:

@@ -312,7 +312,7 @@ class Watch:
         """Judge an exception: an item may fail when the queue did not take its successor, and for nothing else."""
         self.failures += 1
         over = self.over_at is not None and self.world.now() > self.over_at + EXCUSED_FOR
-        if over or kind not in {"TryLater", "Refusal"}:
+        if over or kind not in {"NotTaken", "TryLater", "Refusal"}:
             self.wrong.append(f"an item failed: {kind}: {text}")
 
 

@@ -11,10 +11,10 @@ import pytest
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.keys import KeyId
-from shared.domain.work import Cause, CheckChildren, CheckKey, RotateKey, Source, Sweep, WorkItem
+from shared.domain.work import Cause, CheckChildren, CheckKey, CheckResource, RotateKey, Source, Sweep, WorkItem
 from shared.errors import NotTaken
 from shared.usecases.handle import handle
-from tests.support.azure import OLD, Azure, account, estate, on_azure, scope
+from tests.support.azure import MID, OLD, Azure, account, estate, on_azure, scope
 
 USERS = [account("st1"), account("st2")]
 SCOPES = [scope("st3", f"scope{number}") for number in range(12)]
@@ -72,6 +72,25 @@ def test_an_item_whose_work_the_queue_does_not_take_goes_back_to_the_host_and_is
         assert len(made) == (1 if which == 3 else 0)
 
     on_azure(estate(*USERS, PARENT, *SCOPES), story)
+
+
+def test_a_write_is_told_of_also_where_the_queue_does_not_take_what_comes_after_it() -> None:
+    def after(call: Call, answer: Answer) -> Answer:
+        return Answer(503, {}) if call.method == "PATCH" else answer
+
+    async def story(azure: Azure) -> None:
+        shut = closed(507, "InsufficientStorage")
+        await azure.put(
+            CheckResource(azure.address(USERS[0]), Cause("c", Source.HTTP), azure.time.now(), azure.time.now())
+        )
+        (text,) = azure.waiting()
+        azure.world.hooks = Hooks(before=shut.before, after=after)
+        with pytest.raises(NotTaken):
+            await handle(azure.app.context, base64.b64decode(text).decode())
+        (told,) = [one["data"] for one in azure.outcomes()]
+        assert [(one["after"]["version"], one["accepted"]) for one in told["wrote"]] == [(MID, False)]
+
+    on_azure(estate(*USERS), story)
 
 
 def _moved(azure: Azure, which: int) -> bool:
