@@ -12,9 +12,11 @@ import msgspec
 
 from shared.bootstrap import App, app
 from shared.domain.reasons import Reason
+from shared.domain.remedies import REMEDIES
 from shared.domain.work import Cause, Source, WorkItem
 from shared.errors import AppError, NotThere, Refusal, TooLarge, TryLater
-from shared.usecases.wishes import Form, put_or_plan, read_wish
+from shared.usecases.forms import Form, read_wish
+from shared.usecases.wishes import put_or_plan
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -55,7 +57,7 @@ def problem(error: AppError) -> func.HttpResponse:
         "status": status,
         "detail": error.detail,
         "reason": error.reason.value,
-        "remedy": error.reason.remedy,
+        "remedy": REMEDIES[error.reason],
     }
     return func.HttpResponse(msgspec.json.encode(body), status_code=status, mimetype="application/problem+json")
 

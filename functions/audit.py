@@ -5,7 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.answers import grant
-from shared.usecases.wishes import AuditWish, audit_item
+from shared.usecases.forms import AuditWish
+from shared.usecases.wishes import audit_item
 
 blueprint = func.Blueprint()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.answers import grant
-from shared.usecases.wishes import ConvergeWish, converge_item
+from shared.usecases.forms import ConvergeWish
+from shared.usecases.wishes import converge_item
 
 blueprint = func.Blueprint()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.answers import grant
-from shared.usecases.wishes import EnforceWish, enforce_item
+from shared.usecases.forms import EnforceWish
+from shared.usecases.wishes import enforce_item
 
 blueprint = func.Blueprint()
 

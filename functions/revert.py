@@ -5,7 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.answers import grant
-from shared.usecases.wishes import RevertWish, revert_item
+from shared.usecases.forms import RevertWish
+from shared.usecases.wishes import revert_item
 
 blueprint = func.Blueprint()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.answers import grant
-from shared.usecases.wishes import RevokeWish, revoke_item
+from shared.usecases.forms import RevokeWish
+from shared.usecases.wishes import revoke_item
 
 blueprint = func.Blueprint()
 

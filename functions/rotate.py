@@ -5,7 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.answers import grant
-from shared.usecases.wishes import RotateWish, rotate_item
+from shared.usecases.forms import RotateWish
+from shared.usecases.wishes import rotate_item
 
 blueprint = func.Blueprint()
 

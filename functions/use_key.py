@@ -5,7 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.answers import grant
-from shared.usecases.wishes import UseKeyWish, use_key_item
+from shared.usecases.forms import UseKeyWish
+from shared.usecases.wishes import use_key_item
 
 blueprint = func.Blueprint()
 

@@ -11,6 +11,7 @@ from shared.adapters.connection import Connection
 from shared.adapters.translate import translated
 from shared.domain.keys import KeyId
 from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.remedies import REMEDIES
 from shared.domain.report import (
     Answered,
     Converged,
@@ -120,7 +121,7 @@ def _looked(outcome: Expanded | Audited) -> str:
 
 
 def _remedies(blocked: tuple[Blocked, ...]) -> str:
-    return "".join(f"{_why(one)} {one.reason.remedy}" for one in blocked)
+    return "".join(f"{_why(one)} {REMEDIES[one.reason]}" for one in blocked)
 
 
 def _to_do(report: Report) -> str:

@@ -6,14 +6,22 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from shared.domain.identity import identities_told
 from shared.domain.resource import Json
 
 
-class Acting(Struct, frozen=True):
-    """Which identity reaches the key, as far as a rule can choose one.
+def untold(_body: Json) -> tuple[str, ...]:
+    """Say that a body does not tell as whom its keys are reached."""
+    return ()
 
-    `above`: a child acts as the resource above it does; this reads from that one's body which user-assigned identity
-    that is, "" for the system-assigned one. `application`: the id of an application of Azure's own that acts instead.
+
+class Acting(Struct, frozen=True):
+    """Which identity reaches the key: what a rule can choose, and what a body tells.
+
+    `told` reads from a body the identities by which its keys are reached, "" for the system-assigned one; () where
+    nobody can tell. `shown` reads the object id of one that is not among the resource's own. `above`: a child acts as
+    the resource above it does; this reads from that one's body which user-assigned identity that is, "" for the
+    system-assigned one. `application`: the id of an application of Azure's own that acts instead.
     """
 
     system: bool = True  # the identity that Azure assigns
@@ -22,5 +30,7 @@ class Acting(Struct, frozen=True):
     assigned: bool = True  # a PATCH gives the resource one more
     by_roles: bool = True  # also in vaults where roles decide
     trusted: bool | None = True  # vaults whose firewall lets trusted services through let it through; None: unverified
+    told: Callable[[Json], tuple[str, ...]] = identities_told
+    shown: Callable[[Json], str] | None = None
     above: Callable[[Json], str] | None = None
     application: str = ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from shared.domain.jsonpath import lookup, text
 from shared.domain.resource import Json, fold
 
@@ -23,6 +26,36 @@ def identities_in(body: Json) -> tuple[str, ...]:
     """Return the identities that a resource has: "" for the system-assigned one, and the ids of the others."""
     system = ("",) if principal_in(body, "") else ()
     return (*system, *_assigned(body))
+
+
+def identities_named(body: Json, owner: Json) -> tuple[str, ...]:
+    """Return the user-assigned identities of `owner` that a body's settings name, by id or client id."""
+    said = frozenset(_words({name: value for name, value in body.items() if name.lower() != "identity"}))
+    clients = {id_: text(lookup(one, "clientId")).lower() for id_, one in _assigned(owner).items()}
+    return tuple(id_ for id_, client in clients.items() if said & {fold(id_), client or fold(id_)})
+
+
+def identities_told(body: Json) -> tuple[str, ...]:
+    """Return the identities by which a resource says that it reaches its keys: those that its settings name; where they
+    name none, the system-assigned one; without that the only one there is. () where it does not tell.
+    """
+    if named := identities_named(body, body):
+        return named
+    here = identities_in(body)
+    return here[:1] if "" in here or len(here) == 1 else ()
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Yield every text in a body, folded; of `kind=value` the value too."""
+    if isinstance(value, dict):
+        for one in value.values():
+            yield from _words(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _words(one)
+    elif isinstance(value, str):
+        yield fold(value)
+        yield fold(value.rpartition("=")[2])
 
 
 def tenant_in(body: Json) -> str:

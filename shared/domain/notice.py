@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from shared.domain.plain import one_line
 from shared.domain.reasons import Blocked
+from shared.domain.remedies import REMEDIES
 from shared.domain.report import Report, Rotated, Stopped
 from shared.domain.resource import Json
 
@@ -49,7 +50,7 @@ def notice_of(report: Report) -> Notice | None:
     blocked: tuple[Blocked, ...] = getattr(report.outcome, "blocked", ())
     blocked = blocked if report.item is not None else tuple(replace(one, detail="") for one in blocked)
     kinds = tuple(dict.fromkeys(one.reason.value for one in blocked))
-    lines = [f"{one.reason.value}: {one.detail} {one.reason.remedy}" for one in blocked] + _at_risk(report)
+    lines = [f"{one.reason.value}: {one.detail} {REMEDIES[one.reason]}" for one in blocked] + _at_risk(report)
     if isinstance(report.outcome, Rotated):
         kinds = ("rotated",)
         lines = [f"version {report.outcome.version} of {report.outcome.key.url}; its users move there"]

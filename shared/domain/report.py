@@ -12,6 +12,7 @@ from shared.domain.keys import KeyId, KeyRef
 from shared.domain.life import AtRisk
 from shared.domain.preparation import Preparation
 from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.remedies import REMEDIES
 from shared.domain.resource import Address, Edit, Json
 from shared.domain.revocation import Revoked, Taking
 from shared.domain.vault_audit import Audited
@@ -161,5 +162,5 @@ def as_json(report: Report) -> dict[str, object]:
     """Return the report as plain JSON values, with the remedy beside each reason."""
     plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(report))
     plain["overtaken"] = report.overtaken
-    plain["remedies"] = {reason.value: reason.remedy for reason in report.reasons}
+    plain["remedies"] = {reason.value: REMEDIES[reason] for reason in report.reasons}
     return plain

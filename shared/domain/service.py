@@ -108,7 +108,6 @@ class Traits(Struct, frozen=True):
     access: Access = WRAPPING  # what a resource's identity needs of the vault
     acts: Acting = Acting()  # as whom its resources reach their key
     applications: tuple[Application, ...] = ()  # of Azure's own, those that need the same, as the notes say
-    own_identity: bool = True  # its body names whom it reaches keys as; False: Azure's own application, or unknown
     same_region: bool = False  # it takes only keys of its own region
     notes: tuple[str, ...] = ()  # for people: contradictions between sources, with their dates; what to do by hand
     elsewhere: Reason | None = None  # said to every wish: the key is not named here, but where this says

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref
 from shared.domain.reasons import Reason
@@ -27,6 +28,12 @@ def _read(body: Json) -> tuple[KeyUse, ...]:
     return (KeyUse(SLOT, configured, follows=False),)
 
 
+def _told(body: Json) -> tuple[str, ...]:
+    """Return the identity that a group names for its key; without one it is Azure's own application."""
+    named = text(lookup(body, "properties", "encryptionProperties", "identity"))
+    return (named,) if named else ()
+
+
 GROUPS = Service(
     type="Microsoft.ContainerInstance/containerGroups",
     api_version=API_VERSION,
@@ -35,7 +42,7 @@ GROUPS = Service(
         accepts=KeyRules(RSA_2048_TO_4096, frozenset({"unwrapKey"})),
         keep_old_for=None,
         actions=("Microsoft.ContainerInstance/containerGroups/read",),
-        own_identity=False,
+        acts=Acting(told=_told),
         sources=(
             "SDK azure-mgmt-containerinstance 10.1.0 (names, api-version; an update takes tags and zones only)",
             "azure-docs container-instances/container-instances-encrypt-data (get and unwrapKey)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
@@ -45,6 +46,14 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     return (patch(body, API_VERSION, {"properties": changed}),)
 
 
+def _told(body: Json) -> tuple[str, ...]:
+    """Return the identity that the account names for its key; by default it is Azure Cosmos DB's own application."""
+    kind, _, identity = text(lookup(body, "properties", "defaultIdentity")).partition("=")
+    if kind.lower() == "systemassignedidentity":
+        return ("",)
+    return (identity.partition("&")[0],) if kind.lower() == "userassignedidentity" else ()
+
+
 ACCOUNTS = Service(
     type="Microsoft.DocumentDB/databaseAccounts",
     api_version=API_VERSION,
@@ -57,7 +66,7 @@ ACCOUNTS = Service(
         pace=WORK,
         actions=("Microsoft.DocumentDB/databaseAccounts/read", "Microsoft.DocumentDB/databaseAccounts/write"),
         proven=Proven.RECORDED,
-        own_identity=False,  # by default it is Azure Cosmos DB's own application
+        acts=Acting(told=_told),
         sources=(
             "SDK azure-mgmt-cosmosdb 10.0.0 (names, verbs, api-version, keyVaultKeyUriVersion)",
             "azure-cli recording test_cosmosdb_key_vault_key_uri (PATCH answers 200 and has still to be polled)",

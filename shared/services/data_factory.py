@@ -54,6 +54,7 @@ SERVICES = (
             actions=("Microsoft.DataFactory/factories/read", "Microsoft.DataFactory/factories/write"),
             sources=(
                 "SDK azure-mgmt-datafactory 10.0.0 (names, verbs, api-version, If-Match; PATCH has no encryption)",
+                "azure-rest-api-specs datafactory 2018-06-01 (PATCH: tags, identity and public network access)",
                 "azure-docs data-factory/enable-customer-managed-key (RSA 2048, same region, empty factories only)",
             ),
             can={

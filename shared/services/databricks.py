@@ -6,6 +6,7 @@ PATCH changes tags only, so the whole workspace is put back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from msgspec import Struct
@@ -91,10 +92,14 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     return (put(body, API_VERSION, sent),)
 
 
+def _shown(identity: str) -> Callable[[Json], str]:
+    """Return what reads the object id of an identity of the workspace's managed resources."""
+    return lambda body: text(lookup(body, "properties", identity, "principalId")).lower()
+
+
 _TRAITS = replace(
     PINNED,
     actions=("Microsoft.Databricks/workspaces/read", "Microsoft.Databricks/workspaces/write"),
-    own_identity=False,
     sources=_SOURCES,
     can={
         Verb.REPOINT: Can.YES,
@@ -129,8 +134,11 @@ _DISK_TRAITS = replace(
     follow=Follow.BY_FLAG,
     picks_up_within=timedelta(hours=1),
     applications=(),
+    acts=Acting(shown=_shown("managedDiskIdentity")),
     can={**_TRAITS.can, Verb.FOLLOW: Can.YES},
 )
+
+_DBFS_TRAITS = replace(_TRAITS, applications=(), acts=Acting(shown=_shown("storageAccountIdentity")))
 
 SERVICES = (
     Service(
@@ -139,7 +147,7 @@ SERVICES = (
         traits=_TRAITS,
         read=_read,
         write=_write,
-        slots={SERVICES_KEY: _TRAITS, DISK: _DISK_TRAITS, DBFS: replace(_TRAITS, applications=())},
+        slots={SERVICES_KEY: _TRAITS, DISK: _DISK_TRAITS, DBFS: _DBFS_TRAITS},
         main_slot=SERVICES_KEY,
     ),
 )

@@ -125,7 +125,6 @@ _LEGACY = replace(
         "Microsoft.ContainerService/managedClusters/write",
         "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
     ),
-    own_identity=False,
     sources=(
         (
             "SDK azure-mgmt-containerservice 41.8.0 (names, If-Match, api-version; a versioned key "

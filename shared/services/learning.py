@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import KeyRules, parse_key_url
 from shared.domain.reasons import Reason
@@ -52,6 +53,12 @@ def _dependents(body: Json) -> tuple[str, ...]:
     return tuple(found for name in names if (found := text(lookup(body, "properties", name))))
 
 
+def _told(body: Json) -> tuple[str, ...]:
+    """Return the identity that a workspace names for its key; without one it may be Azure Cosmos DB's application."""
+    named = text(lookup(body, "properties", "encryption", "identity", "userAssignedIdentity"))
+    return (named,) if named else ()
+
+
 def _kind(body: Json) -> str:
     return _SERVICE_SIDE if lookup(body, "properties", "enableServiceSideCMKEncryption") is True else by_kind(body)
 
@@ -62,7 +69,7 @@ _TRAITS = replace(
         "Microsoft.MachineLearningServices/workspaces/read",
         "Microsoft.MachineLearningServices/workspaces/write",
     ),
-    own_identity=False,
+    acts=Acting(told=_told),
     sources=(
         "azure-ai-ml 1.35.2 (models of 2025-12-01: the update takes the key identifier and nothing else)",
         "azure-rest-api-specs machinelearningservices 2025-06-01, examples Workspace/get and update (Location)",

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting, untold
 from shared.domain.jsonpath import lookup, member, replaced, text, without
 from shared.domain.reasons import Reason
 from shared.domain.resource import Audience, Edit, Json, KeyUse, Request, address_of
@@ -139,7 +140,7 @@ def _objects(collection: str) -> Service:
             keep_old_for=timedelta(hours=1),
             pace=WORK,  # the data plane publishes none
             actions=(f"{_TYPE}/{collection}/read", f"{_TYPE}/{collection}/write"),
-            own_identity=False,
+            acts=Acting(told=untold),
             sources=_SOURCES,
             can={
                 Verb.REPOINT: Can.YES,

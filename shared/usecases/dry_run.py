@@ -12,10 +12,10 @@ from shared.domain.service import Service
 from shared.domain.work import CheckResource, Expansion, Sweep
 from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.candidates import Scope
-from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
 from shared.usecases.expand import scope_for, types_of
 from shared.usecases.observe import read_uses
+from shared.usecases.preview import preview
 from shared.usecases.unencrypted import wanted_for
 
 MOST = 200  # resources planned, and collections listed: an HTTP caller is cut off after 230 seconds

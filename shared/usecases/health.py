@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from shared.domain.plain import one_line
 from shared.domain.reasons import Reason
+from shared.domain.remedies import REMEDIES
 from shared.errors import AppError, Refusal
 from shared.usecases.context import Context
 
@@ -82,13 +83,13 @@ async def _part(look: Callable[[], Awaitable[None]]) -> Part:
         async with asyncio.timeout(PATIENCE):
             await look()
     except AppError as error:
-        return Part(ok=False, reason=error.reason.value, detail=error.detail, remedy=error.reason.remedy)
+        return Part(ok=False, reason=error.reason.value, detail=error.detail, remedy=REMEDIES[error.reason])
     except TimeoutError:
         reason = Reason.SERVICE_UNAVAILABLE
-        return Part(ok=False, reason=reason.value, detail=f"no answer in {PATIENCE:g} s", remedy=reason.remedy)
+        return Part(ok=False, reason=reason.value, detail=f"no answer in {PATIENCE:g} s", remedy=REMEDIES[reason])
     except Exception as error:  # noqa: BLE001  health tells of what is broken, so nothing may break it
         detail = one_line(f"{type(error).__name__}: {error}")
-        return Part(ok=False, reason=Reason.BUG.value, detail=detail, remedy=Reason.BUG.remedy)
+        return Part(ok=False, reason=Reason.BUG.value, detail=detail, remedy=REMEDIES[Reason.BUG])
     return Part(ok=True)
 
 

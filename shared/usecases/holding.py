@@ -15,7 +15,7 @@ from shared.domain.plan import Facts, forbidden
 from shared.domain.plan.hard_rules import forbidden_vault
 from shared.domain.policy import Mode, Rule
 from shared.domain.reasons import Blocked, Reason
-from shared.domain.resource import Json, address_of, fold
+from shared.domain.resource import Json, KeyUse, address_of, fold
 from shared.domain.revocation import Hold, Taking, takings
 from shared.domain.service import May, Service
 from shared.domain.vault import Vault
@@ -66,6 +66,8 @@ async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
     found = [one for hold in holds for one in takings(hold)]
     steps = tuple(one for one in found if not isinstance(one, Blocked))
     blocked += [one for one in found if isinstance(one, Blocked)]
+    if item.identity is None:
+        blocked += [one for use in uses if (one := _beyond(service, seen.body, use))]
     barred = await _barred(context, service, item, seen.body, tuple(holds)) if steps else None
     kept = service.traits_of(seen.body).keeps_access_for
     return Holdings(top, keys, tuple(holds), steps, tuple(blocked), barred, kept)
@@ -81,6 +83,22 @@ async def _top(context: Context, item: RevokeAccess, body: Json) -> Json:
     if found is None:
         raise Refusal(Reason.UNSUPPORTED_TYPE, f"{top.url}, whose identity reaches the keys")
     return found.body
+
+
+def _beyond(service: Service, body: Json, use: KeyUse) -> Blocked | None:
+    """Return who reaches a key besides the resource's own identities, or that nobody can tell; None: nobody does."""
+    acts = service.traits_of(body, use.slot).acts
+    if use.tenant_is_foreign or acts.above is not None:
+        return None
+    if acts.application:
+        who = f"Azure's own application {acts.application} reaches it"
+    elif acts.shown is not None:
+        who = f"principal {acts.shown(body)}, of what the resource manages, reaches it"
+    elif not acts.told(body):
+        who = "it does not tell as whom it reaches it; that may be an application of Azure's own"
+    else:
+        return None
+    return Blocked(Reason.GRANTED_ELSEWHERE, use.slot, f"{use.configured.key.url}: {who}")
 
 
 async def _vault(context: Context, host: str) -> Vault | Blocked:

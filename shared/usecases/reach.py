@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from shared.domain.reached import Holder, Reach, principals_of
+from shared.domain.acting import Acting
+from shared.domain.identity import identities_named, principal_in
+from shared.domain.reached import Holder, Reach
 from shared.domain.resource import Address, Json, KeyUse, address_of
 from shared.domain.service import Service
 from shared.domain.vault import Grant, Vault
@@ -17,7 +19,7 @@ from shared.usecases.context import Context
 
 
 class Reached(Struct, frozen=True):
-    """What was found by host: vaults with who reaches them, and the ids of vaults that were deleted."""
+    """What was found: by slot the vault with who reaches it, by host the ids of vaults that were deleted."""
 
     reach: Mapping[str, Reach]
     deleted: Mapping[str, str]
@@ -34,11 +36,16 @@ async def reach_of(
     """
     reach: dict[str, Reach] = {}
     deleted: dict[str, str] = {}
-    for host in dict.fromkeys(use.configured.key.host for use in uses if not use.tenant_is_foreign):
+    for use in uses:
+        host = use.configured.key.host
+        if use.tenant_is_foreign or host in deleted:
+            continue
         try:
             vault = await _vault(context, host, as_of)
             if vault is not None:
-                reach[host] = Reach(vault, await _holders(context, service, address, body, vault, as_of))
+                principals = await _principals(context, service.traits_of(body, use.slot).acts, address, body)
+                holders = [Holder(one, await _grants(context, vault, one, as_of)) for one in principals]
+                reach[use.slot] = Reach(vault, tuple(holders))
             elif gone := await context.ports.vaults.deleted(host):
                 deleted[host] = gone
         except (Refusal, NotThere):
@@ -59,16 +66,18 @@ async def _vault(context: Context, host: str, as_of: datetime) -> Vault | None:
     return found
 
 
-async def _holders(
-    context: Context, service: Service, address: Address, body: Json, vault: Vault, as_of: datetime
-) -> tuple[Holder, ...]:
-    """Return whom the resource reaches keys as; what lies below another resource acts as that one, unless it has an
-    identity of its own.
-    """
-    if not service.traits_of(body).own_identity:
-        return ()
-    principals = principals_of(body) or (principals_of(await _parent(context, address)) if address.parent else ())
-    return tuple([Holder(one, await _grants(context, vault, one, as_of)) for one in principals])
+async def _principals(context: Context, acts: Acting, address: Address, body: Json) -> tuple[str, ...]:
+    """Return whom a resource reaches its key as; () where nobody can tell."""
+    if acts.application:
+        return tuple(filter(None, [context.first_party.get(acts.application, "")]))
+    if acts.shown is not None:
+        return tuple(filter(None, [acts.shown(body)]))
+    owner, identities = body, acts.told(body)
+    if acts.above is not None:  # what lies below another resource has the identities of that one
+        owner = await _parent(context, address)
+        identities = identities_named(body, owner) or (acts.above(owner),)
+    found = [principal_in(owner, one) for one in identities if (acts.user if one else acts.system)]
+    return tuple(filter(None, found))
 
 
 async def _grants(context: Context, vault: Vault, principal: str, as_of: datetime) -> tuple[Grant, ...]:

@@ -18,7 +18,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import KeyId, KeyRef
-from shared.domain.reasons import PATIENT, Reason, Wait
+from shared.domain.patience import PATIENT
+from shared.domain.reasons import Reason, Wait
 from shared.domain.resource import Address, KeyUse
 from shared.domain.waves import Member
 from shared.usecases.remembered import Remembered

@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.patience import wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Done, Gone, Outcome, Report, Stopped, Waiting
 from shared.domain.revocation import Other, Revoked, Taking, place_taken, told_besides
 from shared.domain.work import RevokeAccess

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from shared.domain.key_template import could_name
 from shared.domain.keys import KeyHistory
+from shared.domain.patience import wait_or_give_up
 from shared.domain.policy import Origin
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Outcome, Report, Rotated, Stopped, Waiting
 from shared.domain.resource import address_of
 from shared.domain.work import CheckKey, RotateKey

@@ -7,8 +7,9 @@ from zlib import crc32
 
 from msgspec.structs import replace
 
+from shared.domain.patience import wait_or_give_up
 from shared.domain.policy import Version
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Stopped, Waiting
 from shared.domain.resource import Address, KeyUse
 from shared.domain.service import Service

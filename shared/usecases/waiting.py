@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shared.domain.reasons import PATIENT, Blocked, Wait, Waited, wait_or_give_up
+from shared.domain.patience import PATIENT, wait_or_give_up
+from shared.domain.reasons import Blocked, Wait, Waited
 from shared.errors import AppError, TryLater
 
 LONGEST = timedelta(days=14)  # of waiting for one thing after the other

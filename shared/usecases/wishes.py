@@ -1,12 +1,10 @@
-"""What a person asks for over HTTP, as plain JSON: checked here, turned into work or into a plan to look at."""
+"""What a person asks for over HTTP: checked here, turned into work or into a plan to look at."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
@@ -27,107 +25,25 @@ from shared.domain.work import (
     Sweep,
     WorkItem,
 )
-from shared.errors import Refusal, TooLarge
+from shared.errors import Refusal
 from shared.usecases.audit_vault import audited
-from shared.usecases.check_resource import preview
 from shared.usecases.context import Context
 from shared.usecases.dry_run import plan_for
+from shared.usecases.forms import (
+    AuditWish,
+    ConvergeWish,
+    EnforceWish,
+    Ordering,
+    RevertWish,
+    RevokeWish,
+    RotateWish,
+    UseKeyWish,
+)
+from shared.usecases.preview import preview
 from shared.usecases.revoke import foretold
 from shared.usecases.rotate import would_rotate
 
-LONGEST_WISH = 64 * 1024
 LONGEST_SLOT = 100
-
-
-class Ordering(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """What every wish may say besides. `urgent`: no wave and no window holds it. `change`: what allows it elsewhere."""
-
-    urgent: bool = False
-    change: str = ""
-
-
-class ConvergeWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Body of POST converge. One of key, vault and resource, or `all`: what to look at."""
-
-    key: str = ""
-    vault: str = ""
-    resource: str = ""
-    all: bool = False
-    dry_run: bool = False
-
-
-class EnforceWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Body of POST enforce: one resource, or `all`."""
-
-    resource: str = ""
-    all: bool = False
-    dry_run: bool = False
-
-
-class RotateWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Body of POST rotate. `if_latest_is` names the version you saw; another one being latest stops the rotation."""
-
-    key: str
-    if_latest_is: str = ""
-    dry_run: bool = False
-
-
-class UseKeyWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Body of POST use-key: the key that a resource shall use, whether it shall follow it, or both.
-
-    `identity`: the id of the user-assigned identity that shall reach the key, or "system"; absent: the one that does.
-    `through`: a temporary key, where the newest version of `key` is only taken up by moving to another key and back.
-    """
-
-    resource: str
-    key: str = ""
-    version: Version = Version.KEEP
-    slot: str = ""
-    identity: str = ""
-    through: str = ""
-    dry_run: bool = False
-
-
-class RevertWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Body of POST revert: back to the platform's key. `confirm` repeats the resource's name."""
-
-    resource: str
-    confirm: str = ""
-    slot: str = ""
-    dry_run: bool = False
-
-
-class RevokeWish(Ordering, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Body of POST revoke: take away what lets a resource's identity use its keys. `confirm` repeats the resource's
-    name, `also_affects` how many others lose theirs with it. `identity`: an id or "system", where it has several.
-    """
-
-    resource: str
-    confirm: str = ""
-    also_affects: int = 0
-    identity: str = ""
-    slot: str = ""
-    dry_run: bool = False
-
-
-class AuditWish(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Body of POST audit: a vault's host name or resource id, to be compared with what the policy expects."""
-
-    vault: str
-    dry_run: bool = False
-
-
-Form = AuditWish | ConvergeWish | EnforceWish | RotateWish | UseKeyWish | RevertWish | RevokeWish
-
-
-def read_wish(body: bytes, form: type[Form]) -> Any:
-    """Read a request's body. Raises Refusal (BAD_REQUEST) that names the field."""
-    if len(body) > LONGEST_WISH:
-        raise TooLarge(Reason.BAD_REQUEST, f"a body of {len(body)} bytes; {LONGEST_WISH} are allowed")
-    try:
-        return msgspec.json.decode(body or b"{}", type=form)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(Reason.BAD_REQUEST, one_line(str(error))) from error
 
 
 def ordered(wish: Ordering, cause: Cause, *, by_name: bool = False) -> Cause:
@@ -206,21 +122,24 @@ def _through(wish: UseKeyWish) -> KeyRef | None:
 
 def revert_item(wish: RevertWish, cause: Cause, now: datetime) -> CheckResource:
     """Return the work a wish to revert asks for. Raises Refusal (BAD_REQUEST) when it is not confirmed."""
-    address = _resource(wish.resource)
-    if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
-        raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
+    address = _confirmed(wish)
     wanted = Wish(revert=True, slot=_slot(wish.slot))
     return CheckResource(address, ordered(wish, cause, by_name=True), now, now, wish=wanted)
 
 
 def revoke_item(wish: RevokeWish, cause: Cause, now: datetime) -> RevokeAccess:
     """Return the work a wish to revoke asks for. Raises Refusal (BAD_REQUEST) when it is not confirmed."""
-    address = _resource(wish.resource)
-    if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
-        raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
+    address = _confirmed(wish)
     identity = _identity(wish.identity)
     cause = ordered(wish, cause, by_name=True)
     return RevokeAccess(address, cause, now, now, wish.also_affects, identity, _slot(wish.slot))
+
+
+def _confirmed(wish: RevertWish | RevokeWish) -> Address:
+    address = _resource(wish.resource)
+    if not wish.dry_run and wish.confirm.lower() != address.arm.name.lower():
+        raise Refusal(Reason.BAD_REQUEST, "confirm must repeat the resource's name")
+    return address
 
 
 def _identity(text: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.azure import MID, OLD, SUB, group, vault, version
+from tests.support.azure import SUB, group, vault, with_two_versions
 from tests.support.enforcing import ALL, CREATE, bare_vault, nothing_yet, plain, policy
 from tests.support.grid_events import SUBSCRIPTION_ID
 from tests.support.moving import resource
@@ -17,7 +17,7 @@ from tests.support.whole_app import CLOUD, GRID, WholeApp, arm_url, with_app
 WRITTEN = "Microsoft.Resources.ResourceWriteSuccess"
 NOTIFIED = "Microsoft.ResourceNotifications.Resources.CreatedOrUpdated"
 ELSEWHERE = "44444444-4444-4444-4444-444444444444"
-KEYS = {"kv-main": [{"name": "cmk", "versions": [version(OLD), version(MID, "2026-03-01T00:00:00Z")]}]}
+KEYS = {"kv-main": [with_two_versions()]}
 SOON = datetime.fromisoformat("2026-05-01T12:16:00+00:00")  # a minute before the timer's sweep
 STEPS = ["HardenVault", "CreateKey", "AssignIdentity", "GrantAccess"]
 NEW = {"location": "westeurope", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}, "properties": {}}

@@ -221,6 +221,14 @@ def test_what_azure_never_takes_back_and_what_nobody_proved_take_the_rules_word(
     assert isinstance(plan(facts(ready(), service=final))[0], SetKeys)
 
 
+def test_access_is_granted_and_a_vault_protected_only_by_the_rules_words() -> None:
+    stranger, bare = replace(ready(), grants=()), ready(vault=replace(HOME, protected=False))
+    assert isinstance(plan(facts(stranger))[0], GrantAccess)
+    assert reason_of(plan(facts(stranger, replace(RULE, may=RULE.may - {May.GRANT})))) is Reason.NOT_ALLOWED_BY_RULE
+    assert isinstance(plan(facts(bare))[0], HardenVault)
+    assert reason_of(plan(facts(bare, replace(RULE, may=RULE.may - {May.HARDEN})))) is Reason.VAULT_NOT_PROTECTED
+
+
 def test_following_that_nobody_proved_is_begun_with_only_when_the_rule_says_follow() -> None:
     unsure = replace(SERVICE, traits=replace(SERVICE.traits, can={**SERVICE.traits.can, Verb.FOLLOW: Can.UNVERIFIED}))
     for version, follows in ((Version.KEEP, False), (Version.FOLLOW, True), (Version.PIN, False)):

@@ -11,6 +11,7 @@ from shared.domain.keys import KeyId
 from shared.domain.life import AtRisk
 from shared.domain.notice import LONGEST, Form, Notice, body_of, digest_of, notice_of
 from shared.domain.reasons import Blocked, Reason, Wait
+from shared.domain.remedies import REMEDIES
 from shared.domain.report import (
     Answered,
     Certainty,
@@ -42,7 +43,7 @@ def test_what_stopped_is_told_with_its_remedy_and_place() -> None:
     assert notice is not None
     assert notice.title == "st1: access_lost"
     assert LOST.detail in notice.lines[0]
-    assert Reason.ACCESS_LOST.remedy in notice.lines[0]
+    assert REMEDIES[Reason.ACCESS_LOST] in notice.lines[0]
     assert notice.lines[-1] == ST1.url
     assert (notice.about, notice.kinds) == (ST1.folded, ("access_lost",))
 

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.reasons import PATIENCE, Blocked, Reason, Wait, Waited, wait_or_give_up
+from shared.domain.patience import PATIENCE, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait, Waited
+from shared.domain.remedies import REMEDIES
 
 SINCE = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def test_every_reason_has_a_remedy_in_a_sentence() -> None:
-    without = [reason.name for reason in Reason if not reason.remedy.endswith(".")]
+    without = [reason.name for reason in Reason if not REMEDIES[reason].endswith(".")]
     assert without == []
 
 

@@ -40,7 +40,8 @@ from shared.domain.work import (
     encode,
 )
 from shared.errors import AppError, Refusal
-from shared.usecases.wishes import ConvergeWish, RotateWish, converge_item, read_wish, rotate_item
+from shared.usecases.forms import ConvergeWish, RotateWish, read_wish
+from shared.usecases.wishes import converge_item, rotate_item
 from tests.fuzz.shapes import JSON, ODD, TEXTS, assert_names_only, examples, mutated, told, written
 from tests.support.azure import account, vault
 from tests.support.grid_events import VAULT_ID, key_event

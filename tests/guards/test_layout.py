@@ -16,7 +16,8 @@ import pytest
 
 from shared.domain.keys import KeyId
 from shared.domain.life import Tally
-from shared.domain.reasons import REMEDIES, Reason
+from shared.domain.reasons import Reason
+from shared.domain.remedies import REMEDIES
 from shared.domain.resource import Address
 from shared.domain.work import (
     LONGEST_MESSAGE,
@@ -43,7 +44,7 @@ PRODUCTION = [
     *sorted((ROOT / "shared").rglob("*.py")),
 ]
 OURS = {"shared", "functions"}
-LONGEST_FILE = 500
+LONGEST_FILE = 300
 LONG_FILES: set[str] = set()  # files that may be longer; each with its reason beside it
 LONGEST_HANDLER = 15
 HEAVY = ("azure.identity", "azure.mgmt", "azure.keyvault", "azure.storage", "azure.eventgrid", "aiohttp", "yaml")

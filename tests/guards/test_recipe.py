@@ -73,7 +73,8 @@ from datetime import timedelta
 
 from shared.domain.report import Certainty, Converged
 from tests.support.azure import MID, Azure, on_azure
-from tests.support.keyed import allowing, differences, example, moves, using
+from tests.support.keyed import differences, example, moves, using
+from tests.support.policies import allowing
 
 THING = example("example_things-pinned")
 

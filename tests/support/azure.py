@@ -34,6 +34,7 @@ SUB = "11111111-1111-1111-1111-111111111111"
 TENANT = "22222222-2222-2222-2222-222222222222"
 START = datetime.fromisoformat("2026-05-01T08:00:00+00:00")
 OLD, MID, NEW = "a1" * 16, "b2" * 16, "c3" * 16
+MARCH = "2026-03-01T00:00:00Z"
 TOPIC = "cmk-outcomes.westeurope-1.eventgrid.azure.net"
 QUEUE_URI = "https://cmkautopilot.queue.core.windows.net"
 ENCRYPTION_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
@@ -124,6 +125,11 @@ def version(name: str, created: str = "2026-01-01T00:00:00Z", **more: Any) -> di
     return {"version": name, "created": created, **more}
 
 
+def with_two_versions(name: str = "cmk", **more: Any) -> dict[str, Any]:
+    """Return a key of the versions OLD and MID, which is from March, as an estate describes it."""
+    return {"name": name, "versions": [version(OLD), version(MID, MARCH)], **more}
+
+
 def estate(
     *resources: dict[str, Any],
     keys: dict[str, Any] | None = None,
@@ -131,7 +137,6 @@ def estate(
     **more: Any,
 ) -> dict[str, Any]:
     """Return an estate: a vault kv-main with a key cmk of versions OLD and MID, all accounts granted but `denied`."""
-    default = {"kv-main": [{"name": "cmk", "versions": [version(OLD), version(MID, "2026-03-01T00:00:00Z")]}]}
     bodies = list(resources)
     if not any(body["type"] == "Microsoft.KeyVault/vaults" for body in bodies):
         bodies.append(vault())
@@ -145,7 +150,7 @@ def estate(
     return {
         "subscriptions": [{"subscriptionId": SUB, "displayName": "data", "tenantId": TENANT}],
         "resources": bodies,
-        "keys": keys if keys is not None else default,
+        "keys": keys if keys is not None else {"kv-main": [with_two_versions()]},
         "roleAssignments": grants,
         **more,
     }

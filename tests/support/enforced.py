@@ -8,15 +8,10 @@ from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, Ha
 from shared.domain.reasons import Reason
 from shared.domain.report import Report, Stopped
 from shared.domain.work import Cause, CheckResource, Source
-from tests.support.azure import (
-    MID,
-    OLD,
-    Azure,
-    version,
-)
+from tests.support.azure import Azure, with_two_versions
 
 EVERY_STEP = [HardenVault, CreateKey, AssignIdentity, GrantAccess]
-KEYS = {"kv-main": [{"name": "cmk", "versions": [version(OLD), version(MID, "2026-03-01T00:00:00Z")]}]}
+KEYS = {"kv-main": [with_two_versions()]}
 WRITES = {"PUT", "PATCH", "DELETE", "POST"}
 
 

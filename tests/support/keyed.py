@@ -13,13 +13,13 @@ from sandbox.arm.keyed import uses
 from sandbox.faults import Faults
 from shared.domain.report import Report, Write
 from shared.domain.resource import Request
+from shared.domain.vault import ENCRYPTION_USER
 from shared.domain.work import Cause, Source
-from shared.usecases.wishes import RevertWish, UseKeyWish, revert_item, use_key_item
-from tests.support.azure import MID, OLD, START, Azure, estate, vault, version
+from shared.usecases.forms import RevertWish, UseKeyWish
+from shared.usecases.wishes import revert_item, use_key_item
+from tests.support.azure import START, Azure, estate, vault, with_two_versions
 
 BODIES = Path(__file__).resolve().parents[1] / "services" / "bodies"
-CRYPTO_USER = "12338af0-0e69-4776-bea7-57ae8d297424"
-ENCRYPTION_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
 ARM = "management.azure.com"
 KEY = "https://kv-main.vault.azure.net/keys/cmk"
 
@@ -32,8 +32,7 @@ def example(name: str) -> dict[str, Any]:
 
 def keys(size: int = 3072, *names: str) -> dict[str, Any]:
     """Return keys of the versions OLD and MID, in kv-main."""
-    versions = [version(OLD), version(MID, "2026-03-01T00:00:00Z")]
-    return {"kv-main": [{"name": name, "size": size, "versions": versions} for name in ("cmk", *names)]}
+    return {"kv-main": [with_two_versions(name, size=size) for name in ("cmk", *names)]}
 
 
 def using(*bodies: dict[str, Any], size: int = 3072, role: str = ENCRYPTION_USER, **more: Any) -> dict[str, Any]:
@@ -57,14 +56,6 @@ def _principals(body: dict[str, Any]) -> list[str]:
     identity = body.get("identity") or {}
     entries = (identity, *(identity.get("userAssignedIdentities") or {}).values())
     return [one["principalId"] for one in entries if one.get("principalId")]
-
-
-def allowing(folder: Path, *may: str, follows: str = "keep") -> dict[str, str]:
-    """Write a policy whose one rule fixes and allows this; return the setting that names it."""
-    path = folder / "policy.yaml"
-    lines = ["version: 1", "rules:", "  - name: all", "    rotation: fix", f"    version: {follows}"]
-    path.write_text("\n".join([*lines, f"    may: [{', '.join(may)}]"]) + "\n")
-    return {"CMK_POLICY": str(path)}
 
 
 def grant(azure: Azure, principal: str, role: str = ENCRYPTION_USER) -> None:
@@ -132,7 +123,7 @@ def differences(before: Any, after: Any, path: str = "") -> dict[str, Any]:
 
 
 def script(azure: Azure, **operation: Any) -> None:
-    """Decide on the fate of the next long-running operation."""
+    """Decide on the fate of the operation that the next write begins."""
     faults = Faults(lambda call: "write" if call.method in {"PATCH", "PUT"} else "other")
     faults.put([{"match": {"kind": "write", "host": ARM}, "times": 1, "do": {"operation": operation}}])
     faults.install(azure.world)

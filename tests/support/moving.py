@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from sandbox.arm.keyed import uses
-from sandbox.faults import Faults
 from shared.domain.reasons import Reason
 from shared.domain.report import Report, Stopped, Waiting
 from shared.domain.work import Cause, Source
-from shared.usecases.wishes import RevertWish, UseKeyWish, revert_item, use_key_item
+from shared.usecases.forms import RevertWish, UseKeyWish
+from shared.usecases.wishes import revert_item, use_key_item
 from tests.services.applying import differences
 from tests.support.azure import ENCRYPTION_USER, TENANT, Azure, group, principal_of, vault
 
@@ -46,14 +45,6 @@ def key(version: str, name: str = "cmk") -> str:
 def split(version: str, name: str = "cmk") -> dict[str, str]:
     """Return a key in three members."""
     return {"keyVaultUri": URI, "keyName": name, "keyVersion": version}
-
-
-def allowed(tmp_path: Path, *may: str, version: str = "keep") -> dict[str, str]:
-    """Return the environment of an app whose policy fixes everything and allows this."""
-    path = tmp_path / "policy.yaml"
-    words = f"rotation: fix, version: {version}, may: [{', '.join(may)}]"
-    path.write_text(f"version: 1\nrules:\n  - {{name: all, {words}}}\n")
-    return {"CMK_POLICY": str(path)}
 
 
 def asked(azure: Azure, host: str = "management.azure.com") -> list[str]:
@@ -100,11 +91,3 @@ async def wished(azure: Azure, resource_id: str, **wish: Any) -> Report:
     await azure.put(item)
     await azure.drain(until=timedelta(minutes=10))
     return end_of(azure, resource_id)
-
-
-def script(azure: Azure, method: str, **operation: Any) -> None:
-    """Decide on the fate of the operation that the next such request begins."""
-    faults = Faults(lambda _call: "")
-    match = {"host": "management.azure.com", "method": method}
-    faults.put([{"match": match, "times": 1, "do": {"operation": operation}}])
-    faults.install(azure.world)

@@ -33,6 +33,11 @@ class PolicyFile:
         new.replace(self.path)
 
 
+def allowing(folder: Path, *may: str, version: str = "keep") -> dict[str, str]:
+    """Write a policy whose one rule fixes and allows this; return the setting that names it."""
+    return PolicyFile(folder, f"{ALL}    version: {version}\n    may: [{', '.join(may)}]\n").environ
+
+
 def put_blob(world: World, account: str, path: str, content: str) -> None:
     """Upload a blob as somebody who is not the app; its container is made first."""
     container, _, _ = path.partition("/")

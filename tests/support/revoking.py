@@ -7,7 +7,8 @@ from typing import Any
 
 from shared.domain.report import Report
 from shared.domain.work import Cause, Source
-from shared.usecases.wishes import RevokeWish, put_or_plan, revoke_item
+from shared.usecases.forms import RevokeWish
+from shared.usecases.wishes import put_or_plan, revoke_item
 from tests.support.azure import ENCRYPTION_USER, Azure, account, group, principal_of
 from tests.support.enforcing import UAI, assigned, user_assigned
 from tests.support.policies import PolicyFile

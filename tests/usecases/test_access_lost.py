@@ -14,6 +14,7 @@ from sandbox.identity import issue
 from sandbox.wire import Call
 from shared.domain.preparation import GrantAccess
 from shared.domain.reasons import Reason
+from shared.domain.remedies import REMEDIES
 from shared.domain.report import Converged, Report
 from shared.domain.work import Cause, CheckResource, CheckVault, Source, Sweep
 from tests.support.azure import (
@@ -207,7 +208,7 @@ def test_users_of_a_deleted_vault_are_told_to_recover_it(known: bool) -> None:  
         assert {name: one.reasons for name, one in found.items()} == dict.fromkeys(
             ("st1", "st2"), (Reason.VAULT_DELETED,)
         )
-        assert "az keyvault recover" in Reason.VAULT_DELETED.remedy
+        assert "az keyvault recover" in REMEDIES[Reason.VAULT_DELETED]
 
     on_azure(with_vault(*users), story)
 

@@ -16,18 +16,8 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Stopped
 from shared.domain.work import Cause, Source, decode, encode
 from shared.errors import Refusal
-from shared.usecases.wishes import (
-    ConvergeWish,
-    EnforceWish,
-    RevertWish,
-    RotateWish,
-    UseKeyWish,
-    converge_item,
-    enforce_item,
-    revert_item,
-    rotate_item,
-    use_key_item,
-)
+from shared.usecases.forms import ConvergeWish, EnforceWish, RevertWish, RotateWish, UseKeyWish
+from shared.usecases.wishes import converge_item, enforce_item, revert_item, rotate_item, use_key_item
 from tests.support.azure import MID, OLD, START, Azure, estate, on_azure
 from tests.support.policies import PolicyFile
 from tests.support.waves import KEY, moved, rule, users

@@ -16,11 +16,11 @@ from shared.domain.keys import KeyId
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Rotated, Stopped, Waiting
 from shared.domain.work import Cause, CheckResource, RotateKey, Source
-from shared.usecases.wishes import RotateWish, put_or_plan, rotate_item
-from tests.support.azure import MID, NEW, OLD, SUB, Azure, account, estate, group, on_azure, vault, version
+from shared.usecases.forms import RotateWish
+from shared.usecases.wishes import put_or_plan, rotate_item
+from tests.support.azure import MARCH, MID, NEW, OLD, SUB, Azure, account, estate, group, on_azure, vault, version
 
 KEY = KeyId("kv-main.vault.azure.net", "cmk")
-MARCH = "2026-03-01T00:00:00Z"
 FIREWALL = {"networkAcls": {"defaultAction": "Deny", "bypass": "AzureServices"}}
 CLOSED: list[dict[str, Any]] = [FIREWALL, {"publicNetworkAccess": "Disabled"}]
 EITHER = pytest.mark.parametrize("how", CLOSED, ids=["firewall", "no public access"])

@@ -12,7 +12,8 @@ from shared.domain.code_marks import DEFAULT_MARKS, mark_of
 from shared.domain.reasons import Reason
 from shared.domain.report import Stopped
 from shared.domain.work import Cause, Source
-from shared.usecases.wishes import ConvergeWish, converge_item, put_or_plan
+from shared.usecases.forms import ConvergeWish
+from shared.usecases.wishes import converge_item, put_or_plan
 from tests.support.azure import MID, OLD, Azure, account, estate, on_azure, scope
 from tests.support.policies import PolicyFile
 from tests.support.waves import KEY, moved, rule

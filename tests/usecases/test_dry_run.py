@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from shared.domain.work import Cause, Source
-from shared.usecases.wishes import ConvergeWish, RotateWish, converge_item, put_or_plan, rotate_item
+from shared.usecases.forms import ConvergeWish, RotateWish
+from shared.usecases.wishes import converge_item, put_or_plan, rotate_item
 from tests.support.azure import MID, Azure, account, estate, on_azure, scope, vault
 
 KEY = "https://kv-main.vault.azure.net/keys/cmk"

@@ -14,8 +14,8 @@ from shared.domain.plan import SetKeys
 from shared.domain.preparation import GrantAccess
 from shared.domain.report import Certainty, Converged
 from shared.domain.work import encode
-from shared.usecases.check_resource import preview
 from shared.usecases.handle import handle
+from shared.usecases.preview import preview
 from tests.support.azure import (
     ENCRYPTION_USER,
     MID,

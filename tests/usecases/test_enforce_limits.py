@@ -18,7 +18,7 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Waiting, as_json
 from shared.domain.wish import Wish
 from shared.domain.work import Cause, CheckResource, RotateKey, Source, Sweep
-from shared.usecases.check_resource import preview
+from shared.usecases.preview import preview
 from tests.support.azure import (
     ENCRYPTION_USER,
     MID,

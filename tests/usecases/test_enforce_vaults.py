@@ -17,7 +17,7 @@ from shared.domain.plan import SetKeys
 from shared.domain.preparation import AssignIdentity, CreateKey, CreateVault, GrantAccess, RecoverKey, RecoverVault
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Waiting
-from shared.usecases.check_resource import preview
+from shared.usecases.preview import preview
 from tests.support.azure import MID, TENANT, Azure, group, on_azure, principal_of, vault
 from tests.support.enforced import KEYS, changes, enforced, item, key_of, refusal
 from tests.support.enforcing import CREATE, OTHER_UAI, nothing_yet, plain, policy

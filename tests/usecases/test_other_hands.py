@@ -19,10 +19,9 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Gone, Report, Stopped, as_json
 from shared.domain.work import Cause, CheckChildren, CheckResource, RotateKey, Source, Sweep, encode
 from shared.usecases.handle import handle
-from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure, scope, version
+from tests.support.azure import MARCH, MID, NEW, OLD, Azure, account, estate, on_azure, scope, version
 
 KEY = KeyId("kv-main.vault.azure.net", "cmk")
-MARCH = "2026-03-01T00:00:00Z"
 
 
 def new_version(azure: Azure) -> None:

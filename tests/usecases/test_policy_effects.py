@@ -13,8 +13,9 @@ import pytest
 from shared.domain.reasons import Reason
 from shared.domain.report import Waiting
 from shared.domain.work import Cause, CheckChildren, CheckVault, Source, Sweep
+from shared.usecases.forms import ConvergeWish
 from shared.usecases.health import health
-from shared.usecases.wishes import ConvergeWish, converge_item, put_or_plan
+from shared.usecases.wishes import converge_item, put_or_plan
 from tests.support.azure import MID, OLD, Azure, account, estate, on_azure, scope
 from tests.support.policies import PolicyFile, text
 from tests.support.whole_app import WholeApp, with_app

@@ -11,7 +11,7 @@ from sandbox.demo.services import KEY, ROWS, VAULTS, make
 from shared.domain.reasons import Reason
 from shared.domain.work import CheckResource
 from tests.support.azure import NEW, Azure, on_azure
-from tests.support.keyed import allowing
+from tests.support.policies import allowing
 
 ENDS_BY_MOVING = {"verified", "configured", "unknown"}
 

@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 
+from shared.domain.reasons import Reason
 from shared.domain.revocation import Revoked, TakeRole
+from shared.domain.vault import CRYPTO_USER
 from shared.errors import Refusal
 from shared.usecases import sharing
 from tests.support.azure import Azure, on_azure
 from tests.support.enforcing import UAI, user_assigned
-from tests.support.keyed import CRYPTO_USER, allowing, example, using
+from tests.support.keyed import example, using
+from tests.support.policies import allowing
 from tests.support.revoking import revoked, scopes_of, shared, wished
 
+OWN = "99999999-0000-4000-8000-000000000009"
 OF_ONE_IDENTITY = (
     "cognitiveservices_accounts-pinned",
     "compute_diskencryptionsets-pinned",
@@ -48,14 +52,26 @@ def test_the_grant_of_a_resource_s_identity_is_found_and_taken_away(tmp_path: Pa
     on_azure(using(one, role=CRYPTO_USER, size=2048), story, environ=allowing(tmp_path, "revoke"))
 
 
-def test_a_service_that_reaches_its_key_as_itself_has_nothing_that_could_be_taken(tmp_path: Path) -> None:
-    one = {**example("documentdb_databaseaccounts-following"), "identity": {"type": "None"}}
+@pytest.mark.parametrize(
+    ("name", "identity"),
+    [
+        ("documentdb_databaseaccounts-following", {"type": "None"}),
+        ("databricks_workspaces-pinned", {"type": "SystemAssigned", "principalId": OWN}),
+    ],
+)
+def test_what_reaches_its_key_as_itself_is_not_called_revoked(
+    tmp_path: Path, name: str, identity: dict[str, str]
+) -> None:
+    one = {**json.loads(json.dumps(example(name)).replace("kv-ledger", "kv-main")), "identity": identity}
 
     async def story(azure: Azure) -> None:
         told = await wished(azure, one, dry_run=True)
-        assert (told["steps"], told["unreadable"], told["remains"]) == ([], None, ())
+        assert (told["steps"], told["unreadable"]) == ([], None)
+        assert {each.reason for each in told["remains"]} == {Reason.GRANTED_ELSEWHERE}
+        with pytest.raises(Refusal, match="Azure's own"):
+            await wished(azure, one)
 
-    on_azure(using(one), story, environ=allowing(tmp_path, "revoke"))
+    on_azure({**using(one), "roleAssignments": []}, story, environ=allowing(tmp_path, "revoke"))
 
 
 def test_an_identity_of_too_many_resources_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,9 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Answered, Converged, Gone, Report, Stopped, Waiting
 from shared.domain.work import Cause, CheckKey, RotateKey, Source
 from shared.usecases.handle import handle
-from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure, scope, vault, version
+from tests.support.azure import MARCH, MID, NEW, OLD, Azure, account, estate, on_azure, scope, vault, version
 
 KEY = KeyId("kv-main.vault.azure.net", "cmk")
-MARCH = "2026-03-01T00:00:00Z"
 
 
 def keys(*versions: dict[str, Any], **more: Any) -> dict[str, Any]:

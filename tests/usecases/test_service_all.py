@@ -9,9 +9,11 @@ from sandbox.arm.keyed.cosmos import APPLICATION
 from sandbox.identity import principal_of
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Stopped
+from shared.domain.vault import CRYPTO_USER
 from shared.domain.work import CheckResource
 from tests.support.azure import MID, OLD, Azure, on_azure
-from tests.support.keyed import CRYPTO_USER, allowing, example, grant, in_effect, using
+from tests.support.keyed import example, grant, in_effect, using
+from tests.support.policies import allowing
 
 MOVED = [
     example(name)

@@ -12,20 +12,8 @@ from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Stopped, Waiting
 from tests.support.azure import MID, OLD, Azure, on_azure
-from tests.support.keyed import (
-    KEY,
-    allowing,
-    at_rest,
-    differences,
-    example,
-    grant,
-    in_effect,
-    moves,
-    revoke,
-    script,
-    using,
-    wish,
-)
+from tests.support.keyed import KEY, at_rest, differences, example, grant, in_effect, moves, revoke, script, using, wish
+from tests.support.policies import allowing
 
 FORMS = example("cognitiveservices_accounts-pinned")
 FOUNDRY = example("cognitiveservices_accounts-following")
@@ -101,7 +89,7 @@ def test_a_rule_that_says_follow_moves_the_kinds_that_can_and_leaves_the_others_
 
     policies = {"enableRbacAuthorization": False, "accessPolicies": [_policy(ASSIGNED), _policy(OPENAI)]}
     described = using(ASSIGNED, OPENAI, size=2048, vault=policies)
-    on_azure(described, story, environ=allowing(tmp_path, "unproven", follows="follow"))
+    on_azure(described, story, environ=allowing(tmp_path, "unproven", version="follow"))
 
 
 def _policy(body: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from shared.domain.report import Certainty, Converged, Stopped, Waiting
 from tests.support.azure import MID, NEW, OLD, Azure, on_azure, vault
 from tests.support.keyed import (
     KEY,
-    allowing,
     at_rest,
     by_hand,
     differences,
@@ -28,6 +27,7 @@ from tests.support.keyed import (
     using,
     wish,
 )
+from tests.support.policies import allowing
 
 PINNED = example("compute_diskencryptionsets-pinned")
 FOLLOWER = example("compute_diskencryptionsets-following")
@@ -156,8 +156,8 @@ def test_a_rule_that_says_follow_turns_the_switch_on_and_one_that_says_pin_off(t
         properties = at_rest(azure, FOLLOWER)["properties"]
         assert (properties[FLAG], properties["activeKey"]["keyUrl"]) == (False, f"{KEY}/{MID}")
 
-    on_azure(using(PINNED), follow, environ=allowing(tmp_path, follows="follow"))
-    on_azure(using(FOLLOWER), pin, environ=allowing(tmp_path, follows="pin"))
+    on_azure(using(PINNED), follow, environ=allowing(tmp_path, version="follow"))
+    on_azure(using(FOLLOWER), pin, environ=allowing(tmp_path, version="pin"))
 
 
 def test_another_key_of_the_vault_is_taken_with_the_source_vault_as_it_was(tmp_path: Path) -> None:

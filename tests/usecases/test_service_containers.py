@@ -14,21 +14,11 @@ from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Stopped, Waiting
 from shared.domain.resource import Change
+from shared.domain.vault import CRYPTO_USER
 from shared.services.kubernetes import CLUSTERS, REWRITE
 from tests.support.azure import MID, NEW, OLD, Azure, on_azure
-from tests.support.keyed import (
-    CRYPTO_USER,
-    KEY,
-    allowing,
-    at_rest,
-    differences,
-    example,
-    in_effect,
-    later,
-    new_version,
-    using,
-    wish,
-)
+from tests.support.keyed import KEY, at_rest, differences, example, in_effect, later, new_version, using, wish
+from tests.support.policies import allowing
 
 LEGACY = example("containerservice_managedclusters-legacy")
 NEW_KMS = example("containerservice_managedclusters-newkms")
@@ -126,7 +116,7 @@ def test_a_rule_that_says_follow_never_takes_the_version_away(tmp_path: Path) ->
         after = at_rest(azure, LEGACY)["properties"]["securityProfile"]["azureKeyVaultKms"]
         assert after["keyId"] == f"{KEY}/{MID}"
 
-    on_azure(clusters(LEGACY), story, environ=allowing(tmp_path, "unproven", "put", follows="follow"))
+    on_azure(clusters(LEGACY), story, environ=allowing(tmp_path, "unproven", "put", version="follow"))
 
 
 def test_new_kms_follows_by_itself_and_nobody_says_how_far_it_is(tmp_path: Path) -> None:
@@ -140,7 +130,7 @@ def test_new_kms_follows_by_itself_and_nobody_says_how_far_it_is(tmp_path: Path)
         assert in_effect(azure, NEW_KMS) == [NEW]
         assert (end.to_do, azure.calls("write")) == ("", [])
 
-    on_azure(clusters(NEW_KMS), story, environ=allowing(tmp_path, "unproven", "put", follows="pin"))
+    on_azure(clusters(NEW_KMS), story, environ=allowing(tmp_path, "unproven", "put", version="pin"))
 
 
 def test_a_cluster_begins_to_use_a_key_and_stops_again(tmp_path: Path) -> None:

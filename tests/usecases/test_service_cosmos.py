@@ -13,18 +13,8 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Stopped, Waiting
 from shared.services.cosmos import ACCOUNTS
 from tests.support.azure import MID, NEW, OLD, Azure, on_azure
-from tests.support.keyed import (
-    KEY,
-    allowing,
-    at_rest,
-    differences,
-    example,
-    in_effect,
-    new_version,
-    revoke,
-    using,
-    wish,
-)
+from tests.support.keyed import KEY, at_rest, differences, example, in_effect, new_version, revoke, using, wish
+from tests.support.policies import allowing
 
 OWN = {"defaultIdentity": "SystemAssignedIdentity"}
 FOLLOWER = example("documentdb_databaseaccounts-following")
@@ -144,7 +134,7 @@ def test_a_rule_that_says_pin_leaves_a_follower_a_follower(tmp_path: Path) -> No
         assert isinstance(azure.reports[-1].outcome, Converged)
         assert azure.calls("write") == []
 
-    on_azure(using(FOLLOWER), story, environ=allowing(tmp_path, follows="pin"))
+    on_azure(using(FOLLOWER), story, environ=allowing(tmp_path, version="pin"))
 
 
 def test_a_key_of_another_tenant_is_known_by_the_federated_client() -> None:

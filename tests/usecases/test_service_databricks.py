@@ -12,21 +12,9 @@ from sandbox.identity import principal_of as application_of
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged
 from tests.support.azure import MID, OLD, Azure, estate, on_azure
-from tests.support.moving import (
-    URI,
-    allowed,
-    asked,
-    changed,
-    end_of,
-    grant,
-    in_effect,
-    resource,
-    script,
-    snapshot,
-    split,
-    why,
-    wished,
-)
+from tests.support.keyed import script
+from tests.support.moving import URI, asked, changed, end_of, grant, in_effect, resource, snapshot, split, why, wished
+from tests.support.policies import allowing
 
 DISKS, STORAGE = "77777777-0000-4000-8000-000000000001", "77777777-0000-4000-8000-000000000002"
 DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
@@ -92,7 +80,7 @@ def test_the_three_keys_move_by_one_put_and_nothing_else_changes(tmp_path: Path)
         assert isinstance(end, Converged)
         assert end.certainty is Certainty.CONFIGURED
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 @pytest.mark.parametrize("may", [(), ("unproven",), ("put",)])
@@ -103,7 +91,7 @@ def test_nothing_is_written_where_no_rule_allows_it(may: tuple[str, ...], tmp_pa
         assert why((await azure.check(one))[-1]) == {Reason.NOT_ALLOWED_BY_RULE}
         assert asked(azure) == []
 
-    on_azure(described(one), story, environ=allowed(tmp_path, *may))
+    on_azure(described(one), story, environ=allowing(tmp_path, *may))
 
 
 def test_disks_that_rotate_by_themselves_are_left_to_it_and_the_other_two_move(tmp_path: Path) -> None:
@@ -122,7 +110,7 @@ def test_disks_that_rotate_by_themselves_are_left_to_it_and_the_other_two_move(t
         assert isinstance(end, Converged)
         assert end.certainty is Certainty.UNKNOWN
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_only_the_disks_follow_where_a_rule_asks_for_it(tmp_path: Path) -> None:
@@ -138,7 +126,7 @@ def test_only_the_disks_follow_where_a_rule_asks_for_it(tmp_path: Path) -> None:
         assert set(paths.values()) == {MID}
         assert len(paths) == 3
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven", "put", version="follow"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put", version="follow"))
 
 
 def test_an_operation_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
@@ -146,7 +134,7 @@ def test_an_operation_that_fails_is_told_with_its_reason(tmp_path: Path) -> None
 
     async def story(azure: Azure) -> None:
         let_in(azure)
-        script(azure, "PUT", do="fail", seconds=30, code="KeyVaultAccessForbidden")
+        script(azure, do="fail", seconds=30, code="KeyVaultAccessForbidden")
         await azure.check(one)
         await azure.drain(until=timedelta(seconds=100))
         assert why(azure.reports[-1]) == {Reason.KEY_ACCESS_DENIED}
@@ -155,7 +143,7 @@ def test_an_operation_that_fails_is_told_with_its_reason(tmp_path: Path) -> None
         await azure.drain(until=timedelta(minutes=15))  # the grant may only have been spreading, so it is tried again
         assert isinstance(end_of(azure, one["id"]).outcome, Converged)
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_a_wish_for_a_slot_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -165,4 +153,4 @@ def test_a_wish_for_a_slot_that_does_not_exist_is_refused(tmp_path: Path) -> Non
         assert why(await wished(azure, one["id"], key=f"{URI}/keys/cmk", slot="disk")) == {Reason.BAD_REQUEST}
         assert asked(azure) == []
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven", "put", "irreversible"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put", "irreversible"))

@@ -16,7 +16,8 @@ from shared.domain.report import Certainty, Converged, Waiting
 from shared.domain.service import Can, Verb
 from shared.services.learning import WORKSPACES
 from tests.support.azure import MID, OLD, Azure, on_azure, vault
-from tests.support.keyed import KEY, allowing, at_rest, differences, example, grant, in_effect, script, using, wish
+from tests.support.keyed import KEY, at_rest, differences, example, grant, in_effect, script, using, wish
+from tests.support.policies import allowing
 
 MAIN = example("machinelearningservices_workspaces-pinned")
 HUB = example("machinelearningservices_workspaces-hub")

@@ -10,25 +10,11 @@ import pytest
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged
-from tests.support.azure import MID, OLD, Azure, estate, on_azure, version
-from tests.support.moving import (
-    URI,
-    allowed,
-    asked,
-    changed,
-    end_of,
-    in_effect,
-    resource,
-    snapshot,
-    split,
-    why,
-    wished,
-)
+from tests.support.azure import MID, OLD, Azure, estate, on_azure, with_two_versions
+from tests.support.moving import URI, asked, changed, end_of, in_effect, resource, snapshot, split, why, wished
+from tests.support.policies import allowing
 
-MARCH = "2026-03-01T00:00:00Z"
-KEYS = {
-    "kv-main": [{"name": name, "versions": [version(OLD), version(MID, MARCH)]} for name in ("cmk", "spare", "third")]
-}
+KEYS = {"kv-main": [with_two_versions(name) for name in ("cmk", "spare", "third")]}
 LIST = "/properties/encryption/keyVaultProperties"
 
 
@@ -67,7 +53,7 @@ def test_the_one_entry_that_is_behind_moves_and_the_others_are_sent_again(namesp
         assert end.certainty is Certainty.UNKNOWN  # one entry follows, and nothing says what is in effect
         assert asked(azure) == ["PATCH ns1"]
 
-    on_azure(described(namespace), story, environ=allowed(tmp_path, "unproven"))
+    on_azure(described(namespace), story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_entries_that_are_all_pinned_end_as_configured(namespace: Any, tmp_path: Path) -> None:
@@ -79,7 +65,7 @@ def test_entries_that_are_all_pinned_end_as_configured(namespace: Any, tmp_path:
         assert reports[-1].outcome.certainty is Certainty.CONFIGURED
         assert set(in_effect(azure, namespace["id"]).values()) == {MID}
 
-    on_azure(described(namespace), story, environ=allowed(tmp_path, "unproven"))
+    on_azure(described(namespace), story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_nothing_is_written_where_no_rule_allows_what_is_unproven(namespace: Any, tmp_path: Path) -> None:
@@ -89,7 +75,7 @@ def test_nothing_is_written_where_no_rule_allows_what_is_unproven(namespace: Any
         assert why(end_of(azure, namespace["id"])) == {Reason.NOT_ALLOWED_BY_RULE}
         assert asked(azure) == []
 
-    on_azure(described(namespace), story, environ=allowed(tmp_path))
+    on_azure(described(namespace), story, environ=allowing(tmp_path))
 
 
 def test_a_rule_that_asks_for_following_leaves_no_version_behind(namespace: Any, tmp_path: Path) -> None:
@@ -99,7 +85,7 @@ def test_a_rule_that_asks_for_following_leaves_no_version_behind(namespace: Any,
         assert changed(azure, before) == {f"{LIST}/0/keyVersion": "", f"{LIST}/2/keyVersion": ""}
         assert set(in_effect(azure, namespace["id"]).values()) == {MID}
 
-    on_azure(described(namespace), story, environ=allowed(tmp_path, "unproven", version="follow"))
+    on_azure(described(namespace), story, environ=allowing(tmp_path, "unproven", version="follow"))
 
 
 def test_an_identity_without_rights_is_waited_for(namespace: Any, tmp_path: Path) -> None:
@@ -108,7 +94,7 @@ def test_an_identity_without_rights_is_waited_for(namespace: Any, tmp_path: Path
         assert why(reports[-1]) == {Reason.KEY_ACCESS_DENIED}
 
     found = estate(namespace, keys=KEYS, denied=("ns1",))
-    on_azure(found, story, environ=allowed(tmp_path, "unproven"))
+    on_azure(found, story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_an_empty_namespace_begins_to_use_a_key_where_a_rule_allows_what_is_irreversible(
@@ -118,11 +104,11 @@ def test_an_empty_namespace_begins_to_use_a_key_where_a_rule_allows_what_is_irre
 
     async def story(azure: Azure) -> None:
         assert why(await wished(azure, namespace["id"], key=f"{URI}/keys/cmk")) == {Reason.NOT_ALLOWED_BY_RULE}
-        azure.environ |= allowed(tmp_path, "unproven", "irreversible")
+        azure.environ |= allowing(tmp_path, "unproven", "irreversible")
         azure.app = azure.instance()
         began = await wished(azure, namespace["id"], key=f"{URI}/keys/cmk")
         assert isinstance(began.outcome, Converged)
         assert set(in_effect(azure, namespace["id"]).values()) == {MID}
         assert why(await wished(azure, namespace["id"], revert=True)) == {Reason.NO_WAY_BACK}
 
-    on_azure(described(namespace), story, environ=allowed(tmp_path, "unproven"))
+    on_azure(described(namespace), story, environ=allowing(tmp_path, "unproven"))

@@ -11,12 +11,11 @@ from msgspec import Struct
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged
-from tests.support.azure import MID, OLD, Azure, estate, on_azure, version
+from tests.support.azure import MID, OLD, Azure, estate, on_azure, with_two_versions
 from tests.support.moving import (
     ASSIGNED,
     UAI,
     URI,
-    allowed,
     asked,
     changed,
     end_of,
@@ -30,8 +29,9 @@ from tests.support.moving import (
     why,
     wished,
 )
+from tests.support.policies import allowing
 
-KEYS = {"kv-main": [{"name": "cmk", "size": 2048, "versions": [version(OLD), version(MID, "2026-03-01T00:00:00Z")]}]}
+KEYS = {"kv-main": [with_two_versions(size=2048)]}
 ENCRYPTION = "/properties/encryption"
 KEY = f"{ENCRYPTION}/keyVaultProperties"
 
@@ -153,7 +153,7 @@ def test_a_rotation_moves_it_by_one_request_that_changes_only_the_key(case: Case
         assert isinstance(end, Converged)
         assert end.certainty is case.certainty
 
-    on_azure(described(one), story, environ=allowed(tmp_path, *case.may))
+    on_azure(described(one), story, environ=allowing(tmp_path, *case.may))
 
 
 def test_nothing_is_written_where_a_rule_allows_all_but_one_word(case: Case, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_nothing_is_written_where_a_rule_allows_all_but_one_word(case: Case, tmp
         assert asked(azure) == []
 
     for missing in case.may:
-        environ = allowed(tmp_path, *(word for word in case.may if word != missing))
+        environ = allowing(tmp_path, *(word for word in case.may if word != missing))
         on_azure(described(one), story, environ=environ)
 
 
@@ -178,7 +178,7 @@ def test_a_rule_that_asks_for_following_is_heard_where_the_service_follows(case:
         assert use.follows is case.follows
         assert set(in_effect(azure, one["id"]).values()) == {MID}
 
-    on_azure(described(one), story, environ=allowed(tmp_path, *case.may, version="follow"))
+    on_azure(described(one), story, environ=allowing(tmp_path, *case.may, version="follow"))
 
 
 def test_going_back_is_done_where_the_service_goes_back_and_refused_elsewhere(case: Case, tmp_path: Path) -> None:
@@ -194,4 +194,4 @@ def test_going_back_is_done_where_the_service_goes_back_and_refused_elsewhere(ca
             assert why(report) in ({Reason.NO_WAY_BACK}, {Reason.CANNOT})
             assert asked(azure) == []
 
-    on_azure(described(one), story, environ=allowed(tmp_path, *case.may, "irreversible"))
+    on_azure(described(one), story, environ=allowing(tmp_path, *case.may, "irreversible"))

@@ -8,11 +8,11 @@ from typing import Any
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged
-from tests.support.azure import MID, OLD, Azure, estate, on_azure, vault, version
+from tests.support.azure import MID, OLD, Azure, estate, on_azure, vault, with_two_versions
+from tests.support.keyed import script
 from tests.support.moving import (
     ASSIGNED,
     UAI,
-    allowed,
     asked,
     changed,
     end_of,
@@ -20,14 +20,13 @@ from tests.support.moving import (
     in_effect,
     key,
     resource,
-    script,
     snapshot,
     user_assigned,
     why,
 )
+from tests.support.policies import allowing
 
-MARCH = "2026-03-01T00:00:00Z"
-HISTORY = [{"name": "cmk", "versions": [version(OLD), version(MID, MARCH)]}]
+HISTORY = [with_two_versions()]
 DATA = "/properties/dataEncryption"
 PAIRED = "https://kv-paired.vault.azure.net/keys/cmk"
 
@@ -67,7 +66,7 @@ def test_both_keys_move_in_one_change_and_nothing_else_does(tmp_path: Path) -> N
         assert isinstance(end, Converged)
         assert end.certainty is Certainty.CONFIGURED
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_nothing_is_written_where_no_rule_allows_what_is_unproven(tmp_path: Path) -> None:
@@ -77,7 +76,7 @@ def test_nothing_is_written_where_no_rule_allows_what_is_unproven(tmp_path: Path
         assert why((await azure.check(one))[-1]) == {Reason.NOT_ALLOWED_BY_RULE}
         assert asked(azure) == []
 
-    on_azure(described(one), story, environ=allowed(tmp_path))
+    on_azure(described(one), story, environ=allowing(tmp_path))
 
 
 def test_an_operation_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
@@ -85,7 +84,7 @@ def test_an_operation_that_fails_is_told_with_its_reason(tmp_path: Path) -> None
 
     async def story(azure: Azure) -> None:
         before = snapshot(azure, one)
-        script(azure, "PATCH", do="fail", seconds=30, code="KeyVaultAccessForbidden")
+        script(azure, do="fail", seconds=30, code="KeyVaultAccessForbidden")
         await azure.check(one)
         await azure.drain(until=timedelta(minutes=1))
         assert Reason.KEY_ACCESS_DENIED in {reason for report in azure.reports for reason in report.reasons}
@@ -93,7 +92,7 @@ def test_an_operation_that_fails_is_told_with_its_reason(tmp_path: Path) -> None
         await azure.drain(until=timedelta(minutes=30))  # what failed once is tried again
         assert isinstance(end_of(azure, one["id"]).outcome, Converged)
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_a_stopped_server_is_not_written(tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ def test_a_stopped_server_is_not_written(tmp_path: Path) -> None:
         assert why((await azure.check(one))[-1]) == {Reason.PROVISIONING_FAILED}
         assert asked(azure) == []
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_a_server_that_is_being_changed_is_waited_for(tmp_path: Path) -> None:
@@ -113,7 +112,7 @@ def test_a_server_that_is_being_changed_is_waited_for(tmp_path: Path) -> None:
         assert why((await azure.check(one))[-1]) == {Reason.PROVISIONING}
         assert asked(azure) == []
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_a_key_in_another_tenant_is_left_alone_and_the_other_key_moves(tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ def test_a_key_in_another_tenant_is_left_alone_and_the_other_key_moves(tmp_path:
         assert changed(azure, before) == {f"{DATA}/geoBackupKeyURI": f"{PAIRED}/{MID}"}
         assert why(end_of(azure, one["id"])) == {Reason.CROSS_TENANT}
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven"))
 
 
 def test_following_is_asked_for_by_leaving_the_versions_out(tmp_path: Path) -> None:
@@ -143,4 +142,4 @@ def test_following_is_asked_for_by_leaving_the_versions_out(tmp_path: Path) -> N
         assert isinstance(end, Converged)
         assert end.certainty is Certainty.UNKNOWN
 
-    on_azure(described(one), story, environ=allowed(tmp_path, "unproven", version="follow"))
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven", version="follow"))

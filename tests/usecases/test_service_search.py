@@ -18,7 +18,8 @@ from shared.domain.resource import Address
 from shared.domain.work import Cause, CheckResource, Source
 from tests.services.applying import differences
 from tests.support.azure import MID, OLD, Azure, account, estate, on_azure
-from tests.support.moving import URI, allowed, asked, end_of, in_effect, resource, why, wished
+from tests.support.moving import URI, asked, end_of, in_effect, resource, why, wished
+from tests.support.policies import allowing
 
 HOST = "srch1.search.windows.net"
 PROPERTIES = {"provisioningState": "succeeded", "authOptions": {"aadOrApiKey": {"aadAuthFailureMode": "http403"}}}
@@ -78,7 +79,7 @@ def test_a_rotation_moves_every_kind_of_object_and_leaves_the_rest_as_it_was(tmp
         assert isinstance(last.outcome, Converged)
         assert last.outcome.certainty is Certainty.CONFIGURED
 
-    on_azure(described(**all_of_them), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(described(**all_of_them), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 @pytest.mark.parametrize("may", [(), ("unproven",), ("put",)])
@@ -87,7 +88,7 @@ def test_nothing_is_written_where_no_rule_allows_it(may: tuple[str, ...], tmp_pa
         assert why((await azure.check(INDEX))[-1]) == {Reason.NOT_ALLOWED_BY_RULE}
         assert asked(azure, HOST) == []
 
-    on_azure(described(indexes=[HOTELS]), story, environ=allowed(tmp_path, *may))
+    on_azure(described(indexes=[HOTELS]), story, environ=allowing(tmp_path, *may))
 
 
 def test_an_object_that_follows_is_never_written_and_its_version_stays_unknown(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_an_object_that_follows_is_never_written_and_its_version_stays_unknown(t
         assert end.certainty is Certainty.UNKNOWN
         assert asked(azure, HOST) == []
 
-    on_azure(described(indexes=[HOTELS | key(None)]), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(described(indexes=[HOTELS | key(None)]), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_an_object_that_shall_follow_loses_its_version(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_an_object_that_shall_follow_loses_its_version(tmp_path: Path) -> None:
         assert stored(azure, "indexes", "hotels")["encryptionKey"]["keyVaultKeyVersion"] == ""
         assert set(in_effect(azure, INDEX).values()) == {MID}
 
-    environ = allowed(tmp_path, "unproven", "put", version="follow")
+    environ = allowing(tmp_path, "unproven", "put", version="follow")
     on_azure(described(indexes=[HOTELS]), story, environ=environ)
 
 
@@ -141,7 +142,7 @@ def test_an_object_that_hides_a_secret_is_not_sent_back(
         assert where in str(reports[-1].outcome)
         assert asked(azure, HOST) == []
 
-    on_azure(described(**{collection: [one]}), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(described(**{collection: [one]}), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_an_object_that_somebody_changes_meanwhile_keeps_the_change_and_moves_later(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_an_object_that_somebody_changes_meanwhile_keeps_the_change_and_moves_la
         assert [field["name"] for field in found["fields"]] == ["id", "stars"]
         assert found["encryptionKey"]["keyVaultKeyVersion"] == MID
 
-    on_azure(described(indexes=[HOTELS]), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(described(indexes=[HOTELS]), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_a_rule_for_the_service_holds_for_what_lies_in_it(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_an_object_neither_begins_to_use_a_key_nor_goes_back(tmp_path: Path) -> 
         assert asked(azure, HOST) == []
 
     estate_ = described(indexes=[HOTELS | key(MID), {"name": "plain", "fields": []}])
-    on_azure(estate_, story, environ=allowed(tmp_path, "unproven", "put", "irreversible"))
+    on_azure(estate_, story, environ=allowing(tmp_path, "unproven", "put", "irreversible"))
 
 
 def test_an_object_is_where_its_service_is_and_no_rule_is_passed_by_under_another_address(tmp_path: Path) -> None:

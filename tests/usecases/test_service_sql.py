@@ -15,18 +15,8 @@ from sandbox.world import Hooks
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Report
 from tests.support.azure import MID, NEW, OLD, Azure, estate, on_azure, version
-from tests.support.moving import (
-    allowed,
-    asked,
-    changed,
-    end_of,
-    in_effect,
-    key,
-    resource,
-    snapshot,
-    why,
-    wished,
-)
+from tests.support.moving import asked, changed, end_of, in_effect, key, resource, snapshot, why, wished
+from tests.support.policies import allowing
 
 SERVERS, INSTANCES = "Microsoft.Sql/servers", "Microsoft.Sql/managedInstances"
 
@@ -84,7 +74,7 @@ def test_a_rotation_gives_the_server_the_key_and_then_moves_the_protector(type_:
         assert isinstance(end, Converged)
         assert end.certainty is Certainty.REPORTED
 
-    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 @pytest.mark.parametrize("may", [(), ("unproven",), ("put",)])
@@ -96,7 +86,7 @@ def test_nothing_is_written_where_no_rule_allows_it(may: tuple[str, ...], tmp_pa
         assert why(ended(azure, one)) == {Reason.NOT_ALLOWED_BY_RULE}
         assert asked(azure) == []
 
-    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, *may))
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, *may))
 
 
 def test_two_servers_that_replicate_give_each_other_the_key_first_and_both_move(tmp_path: Path) -> None:
@@ -115,7 +105,7 @@ def test_two_servers_that_replicate_give_each_other_the_key_first_and_both_move(
             assert isinstance(ended(azure, server_).outcome, Converged)
             assert in_effect(azure, protector(server_)["id"]).popitem()[1] == MID
 
-    on_azure(estate(*protected(one, two), both), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one, two), both), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_a_partner_that_never_gets_the_key_is_given_up_after_a_day(tmp_path: Path) -> None:
@@ -132,7 +122,7 @@ def test_a_partner_that_never_gets_the_key_is_given_up_after_a_day(tmp_path: Pat
         assert in_effect(azure, protector(one)["id"]).popitem()[1] == OLD
 
     resources = [one, two, both, server_key(one, OLD), server_key(two, OLD), protector(one)]
-    on_azure(estate(*resources), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*resources), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_an_operation_that_fails_is_told_and_the_old_protector_stays(tmp_path: Path) -> None:
@@ -147,7 +137,7 @@ def test_an_operation_that_fails_is_told_and_the_old_protector_stays(tmp_path: P
         await azure.drain(until=timedelta(minutes=10))
         assert isinstance(ended(azure, one).outcome, Converged)
 
-    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def between_the_two(happening: Callable[[], None], latency: float = 0.0) -> Hooks:
@@ -171,7 +161,7 @@ def new_version(azure: Azure) -> None:
 
 def test_writing_that_is_switched_off_between_two_requests_of_a_change_stops_the_second(tmp_path: Path) -> None:
     one = server("sql1")
-    environ = allowed(tmp_path, "unproven", "put")
+    environ = allowing(tmp_path, "unproven", "put")
 
     async def story(azure: Azure) -> None:
         azure.world.hooks = between_the_two(lambda: azure.environ.update(CMK_WRITES="off"))
@@ -197,7 +187,7 @@ def test_what_is_old_when_the_first_request_of_a_change_is_answered_is_looked_at
         assert asked(azure) == [f"PUT {name(MID)}", f"PUT {name(NEW)}", "PUT current"]
         assert in_effect(azure, protector(one)["id"]).popitem()[1] == NEW
 
-    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_a_first_request_that_takes_long_is_not_sent_again_when_nothing_else_has_changed(tmp_path: Path) -> None:
@@ -208,7 +198,7 @@ def test_a_first_request_that_takes_long_is_not_sent_again_when_nothing_else_has
         await azure.check(protector(one))
         assert asked(azure) == [f"PUT {name(MID)}", "PUT current"]
 
-    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_a_change_that_ended_and_does_not_show_is_neither_sent_nor_noted_again(tmp_path: Path) -> None:
@@ -229,7 +219,7 @@ def test_a_change_that_ended_and_does_not_show_is_neither_sent_nor_noted_again(t
         protectors = call.method == "GET" and call.path.endswith("/encryptionProtector/current")
         return Answer.of(body) if protectors else None
 
-    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_an_operation_that_nobody_can_tell_of_for_long_is_not_waited_for_while_the_server_can_move(
@@ -244,7 +234,7 @@ def test_an_operation_that_nobody_can_tell_of_for_long_is_not_waited_for_while_t
         assert isinstance(ended(azure, one).outcome, Converged)
         assert in_effect(azure, protector(one)["id"]).popitem()[1] == MID
 
-    on_azure(estate(*protected(one)), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_a_server_without_rights_on_the_key_waits_for_the_grant(tmp_path: Path) -> None:
@@ -255,7 +245,7 @@ def test_a_server_without_rights_on_the_key_waits_for_the_grant(tmp_path: Path) 
         assert why(reports[-1]) == {Reason.KEY_ACCESS_DENIED}
         assert asked(azure) == [f"PUT {name(MID)}"]
 
-    on_azure(estate(*protected(one), denied=("sql1",)), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one), denied=("sql1",)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_with_automatic_rotation_nothing_is_written_and_the_new_version_is_verified(tmp_path: Path) -> None:
@@ -274,7 +264,7 @@ def test_with_automatic_rotation_nothing_is_written_and_the_new_version_is_verif
         assert isinstance(end, Converged)
         assert (end.certainty, end.uses[0].effective) == (Certainty.REPORTED, NEW)
 
-    on_azure(estate(*protected(one, auto=True)), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*protected(one, auto=True)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_automatic_rotation_is_switched_on_and_off_as_the_rule_says(tmp_path: Path) -> None:
@@ -288,7 +278,7 @@ def test_automatic_rotation_is_switched_on_and_off_as_the_rule_says(tmp_path: Pa
             assert properties["autoRotationEnabled"] is not auto
             assert properties["uri"] == key(MID)
 
-        environ = allowed(tmp_path, "unproven", "put", version=word)
+        environ = allowing(tmp_path, "unproven", "put", version=word)
         on_azure(estate(*protected(one, auto=auto)), story, environ=environ)
 
 
@@ -300,7 +290,7 @@ def test_a_server_on_the_services_own_key_is_told_of_and_left_alone(tmp_path: Pa
         assert reports[-1].reasons == (Reason.NOT_ENCRYPTED,)
         assert asked(azure) == []
 
-    on_azure(estate(one), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(one), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_a_server_begins_to_use_a_key_moves_to_another_one_and_goes_back_as_callers_wish(tmp_path: Path) -> None:
@@ -320,4 +310,4 @@ def test_a_server_begins_to_use_a_key_moves_to_another_one_and_goes_back_as_call
         assert in_effect(azure, id_) == {}
 
     resources = [one, {**protector(one), "properties": {"serverKeyType": "ServiceManaged"}}]
-    on_azure(estate(*resources, keys=keys), story, environ=allowed(tmp_path, "unproven", "put"))
+    on_azure(estate(*resources, keys=keys), story, environ=allowing(tmp_path, "unproven", "put"))

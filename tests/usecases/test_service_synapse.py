@@ -18,10 +18,12 @@ from shared.domain.resource import Change
 from shared.domain.work import Cause, Source
 from shared.errors import Refusal
 from shared.services.synapse import SERVICES, SLOT, VERSION
+from shared.usecases.forms import UseKeyWish
 from shared.usecases.handle import handle
-from shared.usecases.wishes import UseKeyWish, use_key_item
+from shared.usecases.wishes import use_key_item
 from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure, version
-from tests.support.moving import allowed, asked, changed, in_effect, key, resource, snapshot, why
+from tests.support.moving import asked, changed, in_effect, key, resource, snapshot, why
+from tests.support.policies import allowing
 
 ALL = ("unproven", "put", "irreversible", "recreate", "hop")
 
@@ -37,12 +39,12 @@ def test_a_workspace_whose_key_has_a_new_version_is_told_to_need_a_hop(tmp_path:
 
     async def story(azure: Azure) -> None:
         for version_ in ("keep", "follow", "pin"):
-            azure.environ["CMK_POLICY"] = allowed(tmp_path, *ALL, version=version_)["CMK_POLICY"]
+            azure.environ["CMK_POLICY"] = allowing(tmp_path, *ALL, version=version_)["CMK_POLICY"]
             reports = await azure.check(one)
             assert why(reports[-1]) == {Reason.HOP_ONLY}
         assert asked(azure) == []
 
-    on_azure(estate(one), story, environ=allowed(tmp_path, *ALL))
+    on_azure(estate(one), story, environ=allowing(tmp_path, *ALL))
 
 
 def test_a_workspace_whose_key_has_one_version_holds_that_one(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_a_workspace_whose_key_has_one_version_holds_that_one(tmp_path: Path) ->
         assert last.outcome.certainty is Certainty.CONFIGURED
 
     keys = {"kv-main": [{"name": "cmk", "versions": [version(OLD)]}]}
-    on_azure(estate(one, keys=keys), story, environ=allowed(tmp_path, *ALL))
+    on_azure(estate(one, keys=keys), story, environ=allowing(tmp_path, *ALL))
 
 
 def two_keys(*more: str) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def test_a_hop_takes_the_new_version_up_and_the_next_sweeps_know(tmp_path: Path)
         assert isinstance((await hop(azure, one)).outcome, Converged), "there is nothing to take up"
         assert (asked(azure), azure.waiting()) == (writes, [])
 
-    on_azure(estate(one, keys=two_keys()), story, environ=allowed(tmp_path, *ALL))
+    on_azure(estate(one, keys=two_keys()), story, environ=allowing(tmp_path, *ALL))
 
 
 def test_a_hop_ends_on_what_is_newest_when_it_comes_back_whoever_finishes_it_and_however_often(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_a_hop_ends_on_what_is_newest_when_it_comes_back_whoever_finishes_it_and
         await handle(azure.app.context, b64decode(waiting).decode())  # delivered once more
         assert (asked(azure), azure.waiting()) == (writes, [])
 
-    on_azure(estate(one, keys=two_keys()), story, environ=allowed(tmp_path, *ALL))
+    on_azure(estate(one, keys=two_keys()), story, environ=allowing(tmp_path, *ALL))
 
 
 def test_a_hop_needs_the_word_in_the_rule_and_two_keys_of_which_the_workspace_uses_one(tmp_path: Path) -> None:
@@ -134,12 +136,12 @@ def test_a_hop_needs_the_word_in_the_rule_and_two_keys_of_which_the_workspace_us
     async def story(azure: Azure) -> None:
         for wanted, reason in cases:
             may = ("unproven",) if reason is Reason.NOT_ALLOWED_BY_RULE else ALL
-            azure.environ["CMK_POLICY"] = allowed(tmp_path, *may)["CMK_POLICY"]
+            azure.environ["CMK_POLICY"] = allowing(tmp_path, *may)["CMK_POLICY"]
             azure.app = azure.instance()
             assert why(await hop(azure, one, **wanted)) == {reason}, wanted
         assert asked(azure) == []
 
-    on_azure(estate(one, keys=keys), story, environ=allowed(tmp_path, *ALL))
+    on_azure(estate(one, keys=keys), story, environ=allowing(tmp_path, *ALL))
 
 
 def test_a_service_that_takes_versions_up_without_a_detour_is_not_sent_on_one(tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_a_service_that_takes_versions_up_without_a_detour_is_not_sent_on_one(tm
             assert why(await hop(azure, one)) == {Reason.BAD_REQUEST}
         assert asked(azure) == []
 
-    on_azure(estate(account("st1"), account("st2", ""), keys=two_keys()), story, environ=allowed(tmp_path, *ALL))
+    on_azure(estate(account("st1"), account("st2", ""), keys=two_keys()), story, environ=allowing(tmp_path, *ALL))
 
 
 def test_a_tag_about_another_key_or_of_another_hand_says_nothing() -> None:

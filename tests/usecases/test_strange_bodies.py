@@ -16,7 +16,8 @@ from shared.domain.work import Cause, Source, Sweep
 from shared.services.kubernetes import REWRITE
 from shared.services.registry import service_for
 from tests.support.azure import Azure, on_azure
-from tests.support.moving import allowed, in_effect
+from tests.support.moving import in_effect
+from tests.support.policies import allowing
 from tests.support.strange import NEWEST, described, every_body, is_searched, type_of
 
 REFUSED = {"ws-side": "sources disagree on whether service-side encryption is rotated; this Azure refuses it"}
@@ -87,4 +88,4 @@ def test_a_rotation_moves_all_that_can_move_and_changes_nothing_else_in_any_body
         assert left == {"cg-batch", "ws-project", *REFUSED}
 
     may = ("unproven", "put", "irreversible", "recreate", "hop")
-    on_azure(described(bodies), story, environ=allowed(tmp_path, *may))
+    on_azure(described(bodies), story, environ=allowing(tmp_path, *may))

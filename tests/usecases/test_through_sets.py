@@ -8,12 +8,13 @@ from typing import Any
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Expanded, Stopped
+from shared.domain.vault import CRYPTO_USER
 from shared.domain.work import Cause, CheckKey, Source, Sweep
 from shared.services.registry import services
 from shared.usecases.wishes import put_or_plan
 from tests.support.azure import Azure, estate, on_azure
 from tests.support.enforcing import policy
-from tests.support.keyed import CRYPTO_USER, example, using
+from tests.support.keyed import example, using
 
 SET = example("compute_diskencryptionsets-pinned")
 DISK, SNAPSHOT = example("compute_disks-set"), example("compute_snapshots-set")

@@ -12,7 +12,8 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Report
 from shared.domain.tug import wins_in
 from shared.domain.work import Cause, CheckResource, Source, Sweep
-from shared.usecases.wishes import ConvergeWish, converge_item
+from shared.usecases.forms import ConvergeWish
+from shared.usecases.wishes import converge_item
 from tests.support.azure import MID, OLD, START, Azure, account, estate, on_azure
 from tests.support.policies import PolicyFile
 from tests.support.waves import KEY, rule

@@ -12,7 +12,8 @@ import pytest
 from shared.domain.reasons import Reason
 from shared.domain.report import Stopped
 from shared.domain.work import Cause, Source, Sweep
-from shared.usecases.wishes import ConvergeWish, RotateWish, converge_item, put_or_plan, rotate_item
+from shared.usecases.forms import ConvergeWish, RotateWish
+from shared.usecases.wishes import converge_item, put_or_plan, rotate_item
 from tests.support.azure import MID, OLD, START, Azure, account, estate, on_azure, scope, version
 from tests.support.moving import resource, split
 from tests.support.policies import PolicyFile, text

@@ -13,13 +13,8 @@ from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Change
 from shared.domain.work import Cause, CheckResource, Going, Source, Sweep
-from shared.usecases.wishes import (
-    ConvergeWish,
-    UseKeyWish,
-    converge_item,
-    put_or_plan,
-    use_key_item,
-)
+from shared.usecases.forms import ConvergeWish, UseKeyWish
+from shared.usecases.wishes import converge_item, put_or_plan, use_key_item
 from tests.support.azure import MID, OLD, SUB, Azure, account, estate, on_azure, version
 from tests.support.policies import PolicyFile, text
 from tests.support.waves import DAY, KEY, moved, rule, users, waits

@@ -14,8 +14,9 @@ from shared.domain.report import Certainty, Converged, Outcome, Stopped, Waiting
 from shared.domain.wish import Wish
 from shared.domain.work import Cause, CheckResource, Source
 from shared.errors import Refusal
-from shared.usecases.check_resource import preview
-from shared.usecases.wishes import RevertWish, UseKeyWish, revert_item, use_key_item
+from shared.usecases.forms import RevertWish, UseKeyWish
+from shared.usecases.preview import preview
+from shared.usecases.wishes import revert_item, use_key_item
 from tests.support.azure import MID, NEW, OLD, START, Azure, account, estate, on_azure, scope, vault, version
 
 HTTP = Cause("c", Source.HTTP)

@@ -7,7 +7,9 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from shared.domain.keys import KeyRules
-from shared.domain.reasons import PATIENCE, Reason
+from shared.domain.patience import PATIENCE
+from shared.domain.reasons import Reason
+from shared.domain.remedies import REMEDIES
 from shared.domain.service import Follow, Service, Traits, Verb
 from shared.domain.vault import ROLES
 from shared.services.registry import services
@@ -49,7 +51,7 @@ def reasons_page() -> str:
         for reason, one in PATIENCE.items()
     ]
     for reason in Reason:
-        lines += ["", f"## {reason.value}", "", reason.remedy, "", _patience(reason)]
+        lines += ["", f"## {reason.value}", "", REMEDIES[reason], "", _patience(reason)]
     return "\n".join(lines) + "\n"
 
 
@@ -144,7 +146,7 @@ def _differs(own: Traits, traits: Traits) -> list[str]:
         f"Follows {own.follow.value}.": own.follow is not traits.follow,
         f"Facts are {own.proven.value}.": own.proven is not traits.proven,
         f"Needs {_access(own)}.": own.access != traits.access,
-        f"Reaches a first key as {_acting(own)}.": own.acts != traits.acts,
+        f"Reaches its key as {_acting(own)}.": own.acts != traits.acts,
     }
     found = " ".join(text for text, differs in told.items() if differs)
     return [found, ""] if found else []
@@ -174,6 +176,8 @@ def _acting(traits: Traits) -> str:
     acts = traits.acts
     if acts.application:
         return f"Azure's own application `{acts.application}`"
+    if acts.shown is not None:
+        return "an identity that the resource shows for it"
     if acts.above is not None:
         return "the resource above it does"
     kinds = {"its system-assigned identity": acts.system, "a user-assigned one": acts.user}

@@ -21,13 +21,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tools.mutants.life_rules import LIFE_RULES
-from tools.mutants.rules import RULES as FIRST_RULES
-from tools.mutants.rules import Rule
+from tools.mutants.rule import Rule
+from tools.mutants.rules import RULES
 from tools.mutants.soak import complaint
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = (*FIRST_RULES, *LIFE_RULES)
 COPIED = ("shared", "functions", "sandbox", "tests", "pyproject.toml", "function_app.py", "host.json", "policy.yaml")
 SIDE_BY_SIDE = 2
 FAILED = 1  # pytest's exit code when tests failed; 2 and more: it could not run them

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from shared.domain.code_marks import mark_of
 from shared.domain.courtesy import Owned, Reference
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, State, usable_since
+from shared.domain.patience import wait_or_give_up, waited_since
 from shared.domain.plan.facts import Action, Facts, SetKeys, Step
 from shared.domain.policy import Rule
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up, waited_since
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Change, Edit
 from shared.domain.waves import place_of, wave_at
 from shared.domain.windows import frozen_until, next_opening

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.domain.keys import KeyHistory
+from shared.domain.patience import wait_or_give_up
 from shared.domain.plan.courtesy import courteous
 from shared.domain.plan.enforcement import enforced
 from shared.domain.plan.facts import Facts, SetKeys, Step
@@ -12,7 +13,7 @@ from shared.domain.plan.reach import unreached
 from shared.domain.plan.rotation import step_of
 from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Change, Edit, Json, KeyUse, Revert
 from shared.domain.service import May, Service, Verb
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyRef, NeedMaterial, latest_usable, newest_usable
+from shared.domain.patience import wait_or_give_up
 from shared.domain.plan.facts import Action, Facts, Ground, SetKeys, Step
 from shared.domain.plan.groundwork import absent_key, access, assigned, hardened, remarks, unfit
 from shared.domain.plan.hard_rules import forbidden, forbidden_vault, unsettled
 from shared.domain.plan.rotation import MaterialMissing
 from shared.domain.policy import Mode, Rule, Version
 from shared.domain.preparation import AssignIdentity, CreateKey, RecoverKey, RecoverVault
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Change, Json, KeyUse
 from shared.domain.service import Can, Follow, Service, Traits, Verb
 

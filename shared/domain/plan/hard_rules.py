@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from shared.domain.patience import wait_or_give_up
 from shared.domain.plan.facts import Facts
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.service import Settled
 from shared.domain.vault import Vault
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shared.domain.keys import KeyHistory, KeyId, KeyRef
+from shared.domain.patience import PATIENCE, wait_or_give_up, waited_since
 from shared.domain.plan.facts import Facts
 from shared.domain.plan.wished import Found, against_the_rule, target_of
-from shared.domain.reasons import PATIENCE, Blocked, Reason, Wait, wait_or_give_up, waited_since
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Change, KeyUse
 from shared.domain.service import Verb
 from shared.domain.wish import Wish

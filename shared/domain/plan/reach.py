@@ -22,7 +22,7 @@ def unreached(facts: Facts) -> tuple[Step, ...]:
     """
     if facts.wish is not None:
         return ()
-    found = [_lost(facts, use, reach) for use in facts.uses if (reach := facts.reach.get(use.configured.key.host))]
+    found = [_lost(facts, use, reach) for use in facts.uses if (reach := facts.reach.get(use.slot))]
     return tuple(dict.fromkeys(step for step in found if step is not None))
 
 

@@ -13,9 +13,10 @@ from shared.domain.keys import (
     newest_usable,
     usable_since,
 )
+from shared.domain.patience import wait_or_give_up, waited_since
 from shared.domain.plan.facts import Facts
 from shared.domain.policy import Version
-from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up, waited_since
+from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Certainty
 from shared.domain.resource import Change, KeyUse
 from shared.domain.service import Verb

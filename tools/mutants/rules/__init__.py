@@ -1,0 +1,16 @@
+"""The safety rules, each with the words in the code that hold it and what is left when they are taken out."""
+
+from __future__ import annotations
+
+from tools.mutants.rules import azure, choosing, first_keys, life, looking, policy, revoking, vaults
+
+RULES = (
+    *azure.RULES,
+    *choosing.RULES,
+    *first_keys.RULES,
+    *life.RULES,
+    *looking.RULES,
+    *policy.RULES,
+    *revoking.RULES,
+    *vaults.RULES,
+)

@@ -1,0 +1,153 @@
+"""The safety rules of a look: what is fresh, what is sent, what comes back."""
+
+from __future__ import annotations
+
+from tools.mutants.rule import Rule
+
+_CHECK_RESOURCE = "shared/usecases/check_resource.py"
+_EXPAND = "shared/usecases/expand.py"
+_NOT_NOW = "shared/usecases/not_now.py"
+CLOSED_QUEUE = "tests/usecases/test_closed_queue.py"
+ODD_OPERATIONS = "tests/usecases/test_odd_operations.py"
+OTHER_HANDS = "tests/usecases/test_other_hands.py"
+ROTATION_RULES = "tests/usecases/test_rotation_rules.py"
+SERVICE_SQL = "tests/usecases/test_service_sql.py"
+STALE_BODIES = "tests/usecases/test_stale_bodies.py"
+SWEEP = "tests/usecases/test_sweep.py"
+
+RULES = (
+    Rule(
+        "a version our copy does not know makes us ask again",
+        "shared/usecases/observe.py",
+        "if any(version and history.find(version) is None for version in named):",
+        "if False:",
+        ROTATION_RULES,
+    ),
+    Rule(
+        "after a write the key is read afresh",
+        _CHECK_RESOURCE,
+        "keys_as_of, seen = clock.now(), None",
+        "seen = None",
+        ROTATION_RULES,
+    ),
+    Rule(
+        "nothing is written on old knowledge", _CHECK_RESOURCE, "if clock.now() - as_of <= FRESH and", "if", OTHER_HANDS
+    ),
+    Rule(
+        "an accepted change is not sent again",
+        _NOT_NOW,
+        "return any((change.slot, change.to) in accepted for change in step.changes)",
+        "return False",
+        OTHER_HANDS,
+    ),
+    Rule(
+        "the switch is asked before every write",
+        _NOT_NOW,
+        "return None if await context.ports.switch.is_on() else switched_off(context, item)",
+        "return None",
+        ROTATION_RULES,
+    ),
+    Rule(
+        "the switch is asked, and what is known is fresh, before every further request of a change",
+        "shared/usecases/carry_out.py",
+        "if sent > first + 1 and not await _may_go_on(context, progress):",
+        "if False:",
+        SERVICE_SQL,
+    ),
+    Rule(
+        "an operation that nobody can tell of is not waited for without end",
+        "shared/usecases/going_on.py",
+        "if not unheard_of(error, item.waited, context.ports.clock.now()):",
+        "if True:",
+        SERVICE_SQL,
+    ),
+    Rule(
+        "what waits is looked at again",
+        _CHECK_RESOURCE,
+        "await come_back(context, item, outcome, progress)",
+        "pass",
+        ROTATION_RULES,
+    ),
+    Rule(
+        "one look at a time", _CHECK_RESOURCE, "async with context.recent.turn(item.address):", "if True:", OTHER_HANDS
+    ),
+    Rule(
+        "an event is answered by nothing older",
+        "shared/usecases/candidates.py",
+        "not_older_than=max(asked_at, fresh_enough(context))",
+        "not_older_than=fresh_enough(context)",
+        OTHER_HANDS,
+    ),
+    Rule(
+        "the event's vault must be the inventory's",
+        _EXPAND,
+        "if item.vault_id and site.id and",
+        "if False and",
+        ROTATION_RULES,
+    ),
+    Rule(
+        "the next page is asked for",
+        _EXPAND,
+        "await context.ports.queue.put(next_page(item, page.cursor))",
+        "pass",
+        "tests/usecases/test_converge_key.py",
+    ),
+    Rule(
+        "one sweep at a time over all instances",
+        "shared/adapters/turns_blob.py",
+        "if held is not None and held.owner != wanted.owner and",
+        "if False and held.owner != wanted.owner and",
+        SWEEP,
+    ),
+    Rule(
+        "each resource is read itself once a day",
+        "shared/usecases/sweeping.py",
+        "slice_of(address) == item.slice:",
+        "False:",
+        SWEEP,
+    ),
+    Rule(
+        "a change without effect uses up the patience of the one before it",
+        _CHECK_RESOURCE,
+        "as_before(item), seen",
+        "item, seen",
+        ODD_OPERATIONS,
+    ),
+    Rule("a change is told of once", _NOT_NOW, "if all_sent(facts, step, progress):", "if False:", ODD_OPERATIONS),
+    Rule(
+        "a change whose operation nobody may be asked about is told of all the same",
+        "shared/usecases/operations.py",
+        "if refusal.reason is not Reason.FOREIGN_HOST:",
+        "if True:",
+        ODD_OPERATIONS,
+    ),
+    Rule(
+        "work that the queue does not take is not ended",
+        _EXPAND,
+        "except NotTaken:",
+        "except ZeroDivisionError:",
+        CLOSED_QUEUE,
+    ),
+    Rule(
+        "nor is a list of children whose work it does not take",
+        "shared/usecases/check_children.py",
+        "except NotTaken:",
+        "except ZeroDivisionError:",
+        CLOSED_QUEUE,
+    ),
+    Rule("a list's body counts for moments", _CHECK_RESOURCE, "clock.now() - seen.at > FRESH or", "", STALE_BODIES),
+    Rule(
+        "a list's body is void after a write",
+        _CHECK_RESOURCE,
+        "or context.recent.written_since(item.address, seen.at)",
+        "",
+        STALE_BODIES,
+    ),
+    Rule(
+        "waiting for one thing after the other ends",
+        "shared/usecases/waiting.py",
+        "first_at is not None and now - first_at > LONGEST",
+        "False",
+        "tests/usecases/test_guarded_wishes.py",
+    ),
+)
