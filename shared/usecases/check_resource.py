@@ -35,7 +35,7 @@ from shared.usecases.dependents import look_at_dependents
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
 from shared.usecases.operations import end_of, unheard_of
 from shared.usecases.pacing import SHORT, bucket_of
-from shared.usecases.placing import rule_for, tags_in
+from shared.usecases.placing import rule_for, top_in
 from shared.usecases.prepare import prepare
 from shared.usecases.waiting import bounded, step_for, waited_for
 
@@ -242,7 +242,7 @@ async def _known(
 ) -> Facts:
     """Return the facts, and note what the report and later looks need of them. Raises AppError."""
     if service.children:
-        context.recent.tags.note(item.address.folded, tags_in(seen.body), seen.at)
+        context.recent.tops.note(item.address.folded, top_in(seen.body), seen.at)
     reach = item.asked_at if item.reach else None
     asked = Wanted(rule, item.wish, item.waited, item.cause.order, reach)
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)

@@ -254,11 +254,14 @@ def test_it_is_refused_at_the_door_and_writes_nothing(tmp_path: Path, why: str) 
 def test_what_another_resource_manages_keeps_its_access(tmp_path: Path) -> None:
     managed = {**ONE, "managedBy": f"{group()}/providers/Microsoft.Solutions/applications/app"}
 
-    async def story(azure: Azure) -> None:
-        with pytest.raises(Refusal, match="managed_by_azure"):
-            await wished(azure, managed)
+    below = scope("st1", "one")
 
-    on_azure(estate(managed), story, environ=allowed(tmp_path))
+    async def story(azure: Azure) -> None:
+        for one in (managed, below):
+            with pytest.raises(Refusal, match="managed_by_azure"):
+                await wished(azure, one)
+
+    on_azure(estate(managed, below), story, environ=allowed(tmp_path))
 
 
 def test_the_app_never_takes_away_its_own_access(tmp_path: Path) -> None:
