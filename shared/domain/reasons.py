@@ -80,6 +80,7 @@ class Reason(Enum):
     REQUEST_FORM = "request_form"
     KEY_IS_AT_STORAGE = "key_is_at_storage"
     KEY_IS_AT_ENCRYPTION_SET = "key_is_at_encryption_set"
+    KEY_IS_BELOW = "key_is_below"
     PARTNER_FIRST = "partner_first"
     SECRET_WITHHELD = "secret_withheld"  # noqa: S105  a reason, no secret
     SECRETS_NOT_REWRITTEN = "secrets_not_rewritten"
@@ -329,6 +330,10 @@ REMEDIES = {
     Reason.KEY_IS_AT_ENCRYPTION_SET: (
         "A disk encryption set holds the key. Change it there; all its disks follow. A disk on the platform's key is "
         "given a set while it is unattached or its machine is deallocated."
+    ),
+    Reason.KEY_IS_BELOW: (
+        "What lies below the resource names the key: a SQL server's encryption protector "
+        "(`.../encryptionProtector/current`), each object of a search service. Name that one instead."
     ),
     Reason.PARTNER_FIRST: (
         "A server that this one replicates to does not hold the key yet. It gets it first; the app comes back."

@@ -157,12 +157,14 @@ def _server(type_: str) -> tuple[Service, Service]:
             accepts=KeyRules(_RSA),
             actions=(f"{type_}/read",),
             sources=_SOURCES,
-            can=dict.fromkeys(Verb, Reason.CANNOT),
-            notes=("The key is at the server's encryption protector.",),
+            can=dict.fromkeys(Verb, Reason.KEY_IS_BELOW),
+            elsewhere=Reason.KEY_IS_BELOW,
+            notes=("The key is at the server's encryption protector, encryptionProtector/current below it.",),
         ),
         read=_read_nothing,
         write=nothing_to_send,
         dependents=_protector_of,
+        through=_protector_of,
         children=(ChildList(protector.type, "encryptionProtector", LISTS),),
     )
     return server, protector

@@ -115,7 +115,8 @@ def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | No
     since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
     due = usable_since(target) + within
     deadline = max(due, since + within) + GRACE
-    detail = f"version {use.effective} is in effect, {target.version} is the latest"
+    here = f"version {use.effective} is in effect" if use.effective else "which version is in effect is not told"
+    detail = f"{here}; {target.version} is the latest"
     if facts.now < deadline:
         again_at = due if facts.now < due else min(deadline, facts.now + LOOK_AGAIN)
         return Wait(Reason.FOLLOWS_BY_ITSELF, since, again_at, deadline, use.slot, detail)
