@@ -69,7 +69,8 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     uri = identifier_as_written(text(lookup(before, "uri")), _versioned(edit, before))
     name = _server_key(uri)
     key = {"properties": {"serverKeyType": _BY_VAULT, "uri": uri}}
-    properties = replaced(properties, "serverKeyType", _BY_VAULT)
+    if text(lookup(properties, "serverKeyType")).lower() != _BY_VAULT.lower():
+        properties = replaced(properties, "serverKeyType", _BY_VAULT)
     properties = replaced(properties, "serverKeyName", name)
     properties = replaced(properties, "autoRotationEnabled", edit.follow)
     server = address_of(address.parent)

@@ -324,3 +324,25 @@ def test_a_wish_for_a_first_key_that_is_never_begun_with_is_told_the_reason_that
         wish = Wish(key=KeyId("kv.vault.azure.net", OTHER).at(None))
         found = plan(Facts(service, address_of(body["id"]), body, (), {}, NOW, None, wish=wish))
         assert [step.reason for step in found if isinstance(step, Blocked)] == [never]
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_a_null_that_was_read_is_not_sent_to_a_merge_which_would_take_it_away(service: Service) -> None:
+    for verb, body, edit in edits(service):
+        for request in service.write(with_nulls(body), (edit,)):
+            if request.method == "PATCH":
+                assert "aNull" not in members(request.body), verb
+
+
+def with_nulls(value: Any) -> Any:
+    """Return the value with a null in each of its objects."""
+    if isinstance(value, dict):
+        return {**{name: with_nulls(one) for name, one in value.items()}, "aNull": None}
+    return value
+
+
+def members(value: Any) -> set[str]:
+    """Return the names of members at any depth, those within lists left out."""
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(members(one) for one in value.values()))
