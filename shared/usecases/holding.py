@@ -52,6 +52,8 @@ async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
         return None
     uses = [use for use in read_uses(service, seen.body) if item.slot in {"", use.slot}]
     if not uses:
+        if elsewhere := service.traits_of(seen.body).elsewhere:
+            raise Refusal(elsewhere, "it names no key itself")
         raise Refusal(Reason.BAD_REQUEST, "it uses no key of yours there")
     top = await _top(context, item, seen.body)
     blocked = [Blocked(Reason.CROSS_TENANT, use.slot) for use in uses if use.tenant_is_foreign]

@@ -17,6 +17,7 @@ from shared.errors import Refusal
 from tests.support.azure import SUB, Azure, account, estate, group, on_azure, scope, vault
 from tests.support.enforced import changes
 from tests.support.enforcing import OTHER_UAI, UAI, assigned, user_assigned
+from tests.support.moving import resource
 from tests.support.policies import PolicyFile
 from tests.support.revoking import RULE, UAI_PRINCIPAL, allowed, entry, granted, own, revoked, scopes_of, shared, wished
 
@@ -262,6 +263,16 @@ def test_what_another_resource_manages_keeps_its_access(tmp_path: Path) -> None:
                 await wished(azure, one)
 
     on_azure(estate(managed, below), story, environ=allowed(tmp_path))
+
+
+def test_what_names_no_key_itself_is_told_where_the_key_is(tmp_path: Path) -> None:
+    server = resource("Microsoft.Sql/servers", "sql1", {"state": "Ready"})
+
+    async def story(azure: Azure) -> None:
+        with pytest.raises(Refusal, match="key_is_below"):
+            await wished(azure, server)
+
+    on_azure(estate(server), story, environ=allowed(tmp_path))
 
 
 def test_the_app_never_takes_away_its_own_access(tmp_path: Path) -> None:
