@@ -357,7 +357,7 @@ REMEDIES = {
     ),
     Reason.QUOTA: "A quota or limit is used up. Raise it or free some of it.",
     Reason.REFUSED: "Azure refused the change; its code and message are in the report.",
-    Reason.PROVISIONING_FAILED: "The resource is in a failed state. Repair it first.",
+    Reason.PROVISIONING_FAILED: "The resource is in a failed state, or stopped. Repair or start it first.",
     Reason.FOREIGN_HOST: "The address is not one of Azure's in this cloud; nothing was sent there.",
     Reason.THROTTLED: "Azure asks to wait; the work goes on by itself.",
     Reason.CONFLICT: "Another operation is going on; the work goes on by itself.",
