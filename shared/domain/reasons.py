@@ -80,6 +80,7 @@ class Reason(Enum):
     REQUEST_FORM = "request_form"
     KEY_IS_AT_STORAGE = "key_is_at_storage"
     KEY_IS_AT_ENCRYPTION_SET = "key_is_at_encryption_set"
+    KEY_IS_BELOW = "key_is_below"
     PARTNER_FIRST = "partner_first"
     SECRET_WITHHELD = "secret_withheld"  # noqa: S105  a reason, no secret
     SECRETS_NOT_REWRITTEN = "secrets_not_rewritten"

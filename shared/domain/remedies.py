@@ -205,6 +205,10 @@ REMEDIES = {
         "A disk encryption set holds the key. Change it there; all its disks follow. A disk on the platform's key is "
         "given a set while it is unattached or its machine is deallocated."
     ),
+    Reason.KEY_IS_BELOW: (
+        "What lies below the resource names the key: a SQL server's encryption protector "
+        "(`.../encryptionProtector/current`), each object of a search service. Name that one instead."
+    ),
     Reason.PARTNER_FIRST: (
         "A server that this one replicates to does not hold the key yet. It gets it first; the app comes back."
     ),
@@ -227,7 +231,7 @@ REMEDIES = {
     ),
     Reason.QUOTA: "A quota or limit is used up. Raise it or free some of it.",
     Reason.REFUSED: "Azure refused the change; its code and message are in the report.",
-    Reason.PROVISIONING_FAILED: "The resource is in a failed state. Repair it first.",
+    Reason.PROVISIONING_FAILED: "The resource is in a failed state, or stopped. Repair or start it first.",
     Reason.FOREIGN_HOST: "The address is not one of Azure's in this cloud; nothing was sent there.",
     Reason.THROTTLED: "Azure asks to wait; the work goes on by itself.",
     Reason.CONFLICT: "Another operation is going on; the work goes on by itself.",

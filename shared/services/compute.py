@@ -139,8 +139,27 @@ SETS = Service(
         {
             "confidentialvmencryptedwithcustomerkey": replace(
                 _TRAITS,
-                can={**_TRAITS.can, Verb.REPOINT: Can.UNVERIFIED, Verb.FOLLOW: Can.UNVERIFIED},
-                notes=("What a new version means to confidential virtual machines was in no source that was read.",),
+                follow=Follow.NEVER,
+                picks_up_within=None,
+                sources=(
+                    *_SOURCES,
+                    "azure-docs confidential-computing/key-rotation-offline (machines are stopped first)",
+                ),
+                can={
+                    **_TRAITS.can,
+                    Verb.REPOINT: Can.UNVERIFIED,
+                    Verb.SWITCH_KEY: Can.UNVERIFIED,
+                    Verb.PIN: Can.UNVERIFIED,
+                    Verb.FOLLOW: Reason.NEVER_FOLLOWS,
+                },
+                notes=(
+                    (
+                        "Stop all confidential virtual machines of the set before its key is changed, and allow "
+                        "`unproven` for such a set only then: while one runs none of them gets the new key, and some "
+                        "may be left on the old one. Sets of machines with ephemeral disks take no new key."
+                    ),
+                    "Confidential virtual machines do not follow by themselves.",
+                ),
             )
         }
     ),

@@ -85,6 +85,7 @@ ACCOUNTS = Service(
         irreversible=frozenset({Verb.ENABLE}),
         applications=(COSMOS_DB,),
         notes=(
+            "In Azure Government the application of Azure Cosmos DB is 57506a73-e302-42a9-b869-6f12d9ec29e9.",
             (
                 "How long an account takes to follow is not documented; its article asks to keep the old version for a "
                 "day, and that is what is waited for."

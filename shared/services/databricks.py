@@ -120,6 +120,10 @@ _TRAITS = replace(
             "reached by identities that the workspace shows (managedDiskIdentity, storageAccountIdentity)."
         ),
         "Three slots: managedServices, managedDisk and dbfs. Only managedDisk can follow.",
+        (
+            "The whole workspace is sent, so disks that rotate by themselves get the newest version named with it: the "
+            "one that the workspace names may be one that they have left."
+        ),
         "Data that managed services hold is not encrypted anew: new writes use the new version.",
         (
             "A key for the DBFS root needs prepareEncryption first. Going back to the platform's key is not "

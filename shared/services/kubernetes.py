@@ -16,7 +16,7 @@ from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, Follow, May, Service, Verb
+from shared.domain.service import Can, Follow, May, Service, Settled, Verb, by_provisioning_state
 from shared.domain.vault import CRYPTO_USER, Access
 from shared.services.pointers import identifier_as_written, nested, put, writable
 from shared.services.taken_for_granted import PINNED
@@ -102,6 +102,12 @@ def _to_rewrite(body: Json) -> str:
     return told if left and _mode(body) != _NEW_KMS else ""
 
 
+def _settled(body: Json) -> Settled:
+    """Read the state; a cluster that is stopped takes nothing but a start, and its Secrets could not be rewritten."""
+    stopped = text(lookup(body, "properties", "powerState", "code")).lower() == "stopped"
+    return Settled.FAILED if stopped else by_provisioning_state(body)
+
+
 def _set_of(body: Json) -> tuple[str, ...]:
     found = text(lookup(body, "properties", "diskEncryptionSetID"))
     return (found,) if found else ()
@@ -161,6 +167,7 @@ _LEGACY = replace(
             "A private key vault is reached through keyVaultResourceId, which stays as it is: moving to another vault "
             "is then by hand."
         ),
+        "A cluster that is stopped is left as it is until somebody starts it.",
         "Which key types and sizes KMS takes is not documented.",
     ),
     afterwards=(
@@ -199,6 +206,7 @@ CLUSTERS = Service(
     main_slot=SLOT,
     kinds=MappingProxyType({_NEW_KMS.lower(): _ENCRYPTS_ANEW}),
     kind_of=_mode,
+    settled=_settled,
     unfinished=_to_rewrite,
     through=_set_of,
 )

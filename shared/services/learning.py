@@ -95,6 +95,7 @@ _TRAITS = replace(
             "workspace and are never written by themselves. Azure Cosmos DB's own application needs the rights "
             "too, unless the workspace encrypts on the service's side."
         ),
+        "In Azure Government the application of Azure Cosmos DB is 57506a73-e302-42a9-b869-6f12d9ec29e9.",
         "The workspace's storage account and registry have keys of their own.",
         (
             "Key sizes are not documented beyond the advice of RSA 3072; nor is a key identifier without a version, "

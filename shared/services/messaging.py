@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from shared.domain.jsonpath import lookup, replaced, text
+from shared.domain.keys import BadKeyUrl
 from shared.domain.reasons import Reason
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request
 from shared.domain.service import Can, Service, Verb
@@ -42,7 +43,9 @@ def _entries(body: Json) -> list[Any]:
     if text(lookup(encryption, "keySource")).lower() != _SOURCE.lower():
         return []
     found = lookup(encryption, _LIST)
-    return found if isinstance(found, list) else []
+    if found is not None and not isinstance(found, list):
+        raise BadKeyUrl(f"{_LIST} is no list")
+    return found or []
 
 
 def _read(body: Json) -> tuple[KeyUse, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.domain.jsonpath import lookup, replaced, text
+from shared.domain.jsonpath import lookup, member, replaced, text
 from shared.domain.keys import BadKeyUrl, KeyRef, key_ref, parse_key_url
 from shared.domain.resource import Change, Edit, Json, Request, address_of
 
@@ -89,8 +89,22 @@ def client_id_of(body: Json, identity: str) -> str:
 
 
 def patch(body: Json, api_version: str, changed: Json) -> Request:
-    """Return a PATCH of the resource."""
-    return Request("PATCH", address_of(str(body["id"])), api_version, changed)
+    """Return a PATCH of the resource. A null that was read is not sent back: to a merge it says "take this away"."""
+    return Request("PATCH", address_of(str(body["id"])), api_version, _without_nulls_of(body, changed))
+
+
+def _without_nulls_of(read: Any, sent: Json) -> Json:
+    """Return what is sent without the nulls that were read at the same place. Lists are replaced, so they stay."""
+    return {
+        name: _without_nulls_of(lookup(read, name), value) if isinstance(value, dict) else value
+        for name, value in sent.items()
+        if value is not None or not _is_null(read, name)
+    }
+
+
+def _is_null(read: Any, name: str) -> bool:
+    found = member(read, name) if isinstance(read, dict) else None
+    return found is not None and read[found] is None
 
 
 def put(body: Json, api_version: str, whole: Json, if_match: str = "") -> Request:

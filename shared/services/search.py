@@ -112,7 +112,8 @@ SEARCH_SERVICES = Service(
         keep_old_for=timedelta(hours=1),
         actions=("Microsoft.Search/searchServices/read",),
         sources=("SDK azure-mgmt-search 9.2.0 (encryptionWithCmk holds no key)", *_SOURCES),
-        can=dict.fromkeys(Verb, Reason.CANNOT),
+        can=dict.fromkeys(Verb, Reason.KEY_IS_BELOW),
+        elsewhere=Reason.KEY_IS_BELOW,
         notes=(
             (
                 "The service itself has no key; its objects have. It can demand that new ones get one "

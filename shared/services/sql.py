@@ -69,7 +69,8 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     uri = identifier_as_written(text(lookup(before, "uri")), _versioned(edit, before))
     name = _server_key(uri)
     key = {"properties": {"serverKeyType": _BY_VAULT, "uri": uri}}
-    properties = replaced(properties, "serverKeyType", _BY_VAULT)
+    if text(lookup(properties, "serverKeyType")).lower() != _BY_VAULT.lower():
+        properties = replaced(properties, "serverKeyType", _BY_VAULT)
     properties = replaced(properties, "serverKeyName", name)
     properties = replaced(properties, "autoRotationEnabled", edit.follow)
     server = address_of(address.parent)
@@ -157,12 +158,14 @@ def _server(type_: str) -> tuple[Service, Service]:
             accepts=KeyRules(_RSA),
             actions=(f"{type_}/read",),
             sources=_SOURCES,
-            can=dict.fromkeys(Verb, Reason.CANNOT),
-            notes=("The key is at the server's encryption protector.",),
+            can=dict.fromkeys(Verb, Reason.KEY_IS_BELOW),
+            elsewhere=Reason.KEY_IS_BELOW,
+            notes=("The key is at the server's encryption protector, encryptionProtector/current below it.",),
         ),
         read=_read_nothing,
         write=nothing_to_send,
         dependents=_protector_of,
+        through=_protector_of,
         children=(ChildList(protector.type, "encryptionProtector", LISTS),),
     )
     return server, protector

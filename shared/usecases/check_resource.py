@@ -22,7 +22,7 @@ from shared.usecases.going_on import as_before, goes_on, still_going, waited_unt
 from shared.usecases.not_now import moves_on, not_now, still_switched_off, switched_off
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
 from shared.usecases.outcomes import ended, finished
-from shared.usecases.placing import rule_for, tags_in
+from shared.usecases.placing import rule_for, top_in
 from shared.usecases.prepare import prepare
 from shared.usecases.taking_turns import come_back, is_ordered, slot_of
 from shared.usecases.waiting import step_for
@@ -130,7 +130,7 @@ async def _known(
 ) -> Facts:
     """Return the facts, and note what the report and later looks need of them. Raises AppError."""
     if service.children:
-        context.recent.tags.note(item.address.folded, tags_in(seen.body), seen.at)
+        context.recent.tops.note(item.address.folded, top_in(seen.body), seen.at)
     reach = item.asked_at if item.reach else None
     asked = Wanted(rule, item.wish, item.waited, item.cause.order, reach)
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.courtesy import Owned
 from shared.domain.events import RESOURCE_EVENTS
 from shared.domain.evidence_query import Query
-from shared.domain.plan import Action, Facts, Step, edits_in, plan, wanted, wants_rollout
+from shared.domain.plan import Action, Facts, Step, Top, edits_in, plan, wanted, wants_rollout
 from shared.domain.resource import Change, address_of
 from shared.domain.tug import WITHIN, Tug, wins_in
 from shared.domain.work import CheckResource
 from shared.errors import AppError
 from shared.usecases.context import Context
-from shared.usecases.placing import tags_in
+from shared.usecases.placing import top_in
 from shared.usecases.rollout import rollout_for
 
 _MOST_LINES = 1000
@@ -28,14 +26,16 @@ async def plan_with_courtesy(context: Context, facts: Facts, item: CheckResource
     steps = wanted(facts)
     if not _acts(steps):
         return steps
-    facts = replace(facts, managed_groups=await context.ports.finder.managed_groups())
+    top = await _top(context, facts)
+    managed = await context.ports.finder.managed_groups()
+    facts = replace(facts, managed_groups=managed, tags=top.tags, owner=top.owner)
     steps = wanted(facts)
     rule = facts.rule
     if not _acts(steps) or rule is None:
         return steps
     if item.going is not None and item.going.changes == edits_in(steps):
         return steps  # what was begun is brought to its end
-    facts = replace(facts, tags=await _tags(context, facts), tug=await _tug(context, facts, steps, item))
+    facts = replace(facts, tug=await _tug(context, facts, steps, item))
     steps = plan(facts)
     if line := wants_rollout(steps, facts):
         steps = plan(replace(facts, rollout=await rollout_for(context, facts, rule, *line)))
@@ -46,19 +46,17 @@ def _acts(steps: tuple[Step, ...]) -> bool:
     return bool(steps) and isinstance(steps[0], Action)
 
 
-async def _tags(context: Context, facts: Facts) -> Mapping[str, str]:
-    """Return the tags of the resource at the top, which a child has as its own."""
+async def _top(context: Context, facts: Facts) -> Top:
+    """Return what the resource at the top says, which holds for a child as well."""
     if not facts.address.parent:
-        return tags_in(facts.body)
-    if facts.rule is None or facts.rule.owned_by_code is Owned.FIX or facts.by_name:
-        return {}
+        return top_in(facts.body)
     top = address_of("/".join(facts.address.url.split("/")[:9]))
 
-    async def ask() -> Mapping[str, str]:
+    async def ask() -> Top:
         service = context.service(top.type)
-        return tags_in(await context.ports.resources.get(service, top) or {}) if service else {}
+        return top_in(await context.ports.resources.get(service, top) or {}) if service else Top()
 
-    return await context.recent.tags.get(top.folded, context.ports.clock.now, ask)
+    return await context.recent.tops.get(top.folded, context.ports.clock.now, ask)
 
 
 async def _tug(context: Context, facts: Facts, steps: tuple[Step, ...], item: CheckResource) -> Tug | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.domain.policy import Mode
+from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, Json, address_of
 from shared.domain.service import Service
 from shared.domain.work import CheckResource, Source
@@ -29,12 +30,20 @@ async def look_at_dependents(
     ):
         return
     found = [known for id_ in service.dependents(body) if (known := _known(context, id_)) is not None]
-    if not found or all(rule.encryption is not Mode.FIX for rule in (await context.ports.policies.current()).rules):
+    if not found or not (_has_its_key_there(service, body) or await _begin_with_keys(context)):
         return
     managed = await context.ports.finder.managed_groups()
     now = context.ports.clock.now()
     ours = [address for address in found if address.group_id not in managed]
     await put_all(context, [CheckResource(address, item.cause, now, now) for address in ours])
+
+
+def _has_its_key_there(service: Service, body: Json) -> bool:
+    return service.traits_of(body).elsewhere is Reason.KEY_IS_BELOW
+
+
+async def _begin_with_keys(context: Context) -> bool:
+    return any(rule.encryption is Mode.FIX for rule in (await context.ports.policies.current()).rules)
 
 
 def _known(context: Context, id_: str) -> Address | None:

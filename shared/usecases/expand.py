@@ -20,7 +20,7 @@ from shared.usecases.candidates import Scope, scope_of, worth_a_look
 from shared.usecases.context import Context
 from shared.usecases.ending import put_if_it_ends, put_those_that_end
 from shared.usecases.fan_out import put_all
-from shared.usecases.placing import tags_in
+from shared.usecases.placing import top_in
 from shared.usecases.recent import SKEW
 from shared.usecases.sweeping import begin_or_go_on, is_confirmed_today, slice_of, told_and_ended
 from shared.usecases.unencrypted import wanted_for
@@ -161,7 +161,7 @@ async def _for_row(context: Context, item: Expansion, scope: Scope, service: Ser
     found: list[WorkItem] = []
     uses = _uses(service, row)
     if service.children:
-        context.recent.tags.note(address.folded, tags_in(row), now)
+        context.recent.tops.note(address.folded, top_in(row), now)
     reach = _asks_reach(item, address)
     spared = isinstance(item, Sweep) and await is_confirmed_today(context, item, service, address, uses)
     if not spared and await worth_a_look(context, scope, service, address, uses, reach=reach):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.domain.courtesy import Reference
 from shared.domain.identity import identities_in, principal_in
@@ -23,7 +24,7 @@ from shared.domain.work import RevokeAccess
 from shared.errors import Refusal
 from shared.usecases.context import Context
 from shared.usecases.observe import read_uses, see
-from shared.usecases.placing import rule_for
+from shared.usecases.placing import rule_for, top_in
 
 
 class Holdings(Struct, frozen=True):
@@ -51,6 +52,8 @@ async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
         return None
     uses = [use for use in read_uses(service, seen.body) if item.slot in {"", use.slot}]
     if not uses:
+        if elsewhere := service.traits_of(seen.body).elsewhere:
+            raise Refusal(elsewhere, "it names no key itself")
         raise Refusal(Reason.BAD_REQUEST, "it uses no key of yours there")
     top = await _top(context, item, seen.body)
     blocked = [Blocked(Reason.CROSS_TENANT, use.slot) for use in uses if use.tenant_is_foreign]
@@ -68,7 +71,7 @@ async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
     blocked += [one for one in found if isinstance(one, Blocked)]
     if item.identity is None:
         blocked += [one for use in uses if (one := _beyond(service, seen.body, use))]
-    barred = await _barred(context, service, item, seen.body, tuple(holds)) if steps else None
+    barred = await _barred(context, service, item, seen.body, top, tuple(holds)) if steps else None
     kept = service.traits_of(seen.body).keeps_access_for
     return Holdings(top, keys, tuple(holds), steps, tuple(blocked), barred, kept)
 
@@ -133,13 +136,14 @@ async def _held(
 
 
 async def _barred(
-    context: Context, service: Service, item: RevokeAccess, body: Json, holds: tuple[Hold, ...]
+    context: Context, service: Service, item: RevokeAccess, body: Json, top: Json, holds: tuple[Hold, ...]
 ) -> Blocked | None:
     """Return why nothing is taken away: what is never written, whoever wishes it, and what the policy says."""
     rule = await rule_for(context, item.address, body)
     managed = await context.ports.finder.managed_groups()
     now = context.ports.clock.now()
     facts = Facts(service, item.address, body, (), {}, now, rule, own=context.own, managed_groups=managed)
+    facts = replace(facts, owner=top_in(top).owner)
     if bar := forbidden(facts):
         return bar
     mine = await context.ports.myself.principals()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.domain.plan import Top
 from shared.domain.policy import Policy, Rule, Site, decide
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Json, address_of
@@ -62,6 +63,11 @@ async def _parent(context: Context, address: Address) -> Json:
     if found is None:
         raise TryLater(Reason.CONFLICT, f"{top.url} is not there, and what lies below it is")
     return found
+
+
+def top_in(body: Json) -> Top:
+    """Return what a body says as the resource at the top."""
+    return Top(tags_in(body), str(body.get("managedBy") or ""))
 
 
 def tags_in(body: Json) -> dict[str, str]:

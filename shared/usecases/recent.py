@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from shared.domain.keys import KeyId, KeyRef
 from shared.domain.patience import PATIENT
+from shared.domain.plan import Top
 from shared.domain.reasons import Reason, Wait
 from shared.domain.resource import Address, KeyUse
 from shared.domain.waves import Member
@@ -27,7 +28,7 @@ from shared.usecases.remembered import Remembered
 CHILDREN_FOR = timedelta(minutes=2)
 WATCHED_FOR = timedelta(minutes=15)
 ROLLOUT_FOR = timedelta(minutes=1)
-TAGS_FOR = timedelta(minutes=5)
+TOPS_FOR = timedelta(minutes=5)
 SKEW = timedelta(milliseconds=50)  # clocks of instances differ a little
 _MOST_CHILDREN = 2_000  # of one collection: a larger one is listed again rather than remembered
 _MOST_WINS = 100
@@ -92,7 +93,7 @@ class Recent:
         self._turns: dict[str, _Turn] = {}
         self._wins: _Bounded[tuple[datetime, ...]] = _Bounded(capacity)
         self.rollouts: Remembered[tuple[Member, ...]] = Remembered(ROLLOUT_FOR, 20)
-        self.tags: Remembered[Mapping[str, str]] = Remembered(TAGS_FOR, capacity // 10)
+        self.tops: Remembered[Top] = Remembered(TOPS_FOR, capacity // 10)
 
     def note_converged(self, address: Address, as_of: datetime) -> None:
         """Remember that the resource was where it should be, by facts none of which is older than `as_of`."""

@@ -102,6 +102,14 @@ def test_a_rule_that_wants_what_the_service_cannot_leaves_the_rotation_as_it_is(
     assert plan(found) == (SetKeys((Change("encryption", KEY.at(NEW), follow=False),)),)
 
 
+def test_following_that_a_rule_does_not_allow_keeps_no_slot_from_the_move_that_it_allows() -> None:
+    unsure = with_traits(can={**dict.fromkeys(Verb, Can.YES), Verb.FOLLOW: Can.UNVERIFIED})
+    found = of(unsure, replace(FIX, version=Version.FOLLOW))
+    assert plan(found) == (SetKeys((Change("encryption", KEY.at(NEW), follow=False),)),)
+    may = replace(FIX, version=Version.FOLLOW, may=frozenset({May.UNPROVEN}))
+    assert plan(of(unsure, may)) == (SetKeys((Change("encryption", KEY.at(NEW), follow=True),)),)
+
+
 def test_a_revert_goes_through_the_hard_rules_like_any_write() -> None:
     managed = {"id": facts(pinned(OLD)).address.url, "managedBy": "/someone", "properties": {}}
     found = replace(of(SERVICE, wish=Wish(revert=True)), body=managed)

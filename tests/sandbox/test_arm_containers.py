@@ -83,6 +83,36 @@ def test_a_cluster_refuses_what_kms_and_its_fixed_members_forbid(at: Desk, prope
     assert at.refused("PUT", AKS["id"], whole(properties)) == (400, "InvalidParameter")
 
 
+def test_what_the_service_fills_in_outlasts_a_put_that_leaves_it_out(at: Desk) -> None:
+    shown = {
+        "agentPoolProfiles": [{"name": "gone", "status": {}}, {"name": "p", "nodeImageVersion": "x", "eTag": "y"}],
+        "addonProfiles": {"policy": {"enabled": True, "identity": {"clientId": "x"}}},
+        "oidcIssuerProfile": {"enabled": True, "issuerURL": "https://x"},
+    }
+    known = at.get(AKS["id"])
+    at.world.resources.put({**known, "properties": {**known["properties"], **shown}})
+    sent = {
+        "agentPoolProfiles": [{"name": "p", "count": 2}],
+        "addonProfiles": {"policy": {"enabled": False}},
+        "oidcIssuerProfile": {"enabled": True},
+    }
+    ended(at, at.call("PUT", AKS["id"], whole({**cluster(key(NEW)), **sent})))
+    found = at.get(AKS["id"])["properties"]
+    assert {name: found[name] for name in sent} == {
+        "agentPoolProfiles": [{"name": "p", "count": 2, "nodeImageVersion": "x", "eTag": "y"}],
+        "addonProfiles": {"policy": {"enabled": False, "identity": {"clientId": "x"}}},
+        "oidcIssuerProfile": {"enabled": True, "issuerURL": "https://x"},
+    }
+
+
+def test_a_public_cluster_that_names_its_vault_all_the_same_may_be_sent_back(at: Desk) -> None:
+    known = cluster(keyVaultResourceId="/vault")
+    public = {**at.get(AKS["id"]), "properties": known}
+    at.world.resources.put(public)
+    ended(at, at.call("PUT", public["id"], whole(cluster(key(NEW), keyVaultResourceId="/vault"))))
+    assert effective(at, public["id"]) == [NEW]
+
+
 def test_kms_needs_a_user_assigned_identity_that_may_encrypt_and_decrypt(at: Desk) -> None:
     system = {"location": "westeurope", "properties": cluster(key(NEW)), "identity": {"type": "SystemAssigned"}}
     assert at.refused("PUT", AKS["id"], system) == (400, "InvalidParameter")

@@ -16,9 +16,10 @@ from shared.domain.keys import WRAP_AND_UNWRAP, BadKeyUrl, KeyHistory, KeyId, Ke
 from shared.domain.plan import Facts, SetKeys, plan
 from shared.domain.plan.deciding import verb_of
 from shared.domain.policy import Mode, Rule, Version
-from shared.domain.reasons import Reason
+from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Change, Edit, Json, KeyUse, Revert, address_of
 from shared.domain.service import Follow, May, Service, Traits, Verb
+from shared.domain.wish import Wish
 from shared.services.registry import services
 from tests.services.applying import applied, differences
 
@@ -309,3 +310,39 @@ def test_every_example_body_belongs_to_a_service() -> None:
     stems = {service.type.lower().replace("/", "_") for service in services().values()}
     strays = [path.name for path in BODIES.glob("*.json") if path.name.rpartition("-")[0] not in stems]
     assert strays == []
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_a_wish_for_a_first_key_that_is_never_begun_with_is_told_the_reason_that_the_traits_have(
+    service: Service,
+) -> None:
+    traits = service.traits
+    never = traits.elsewhere or traits.ability(Verb.ENABLE)
+    body = {"id": bodies(service)[0]["id"], "name": "bare"}
+    assert service.read(body) == ()
+    if isinstance(never, Reason):
+        wish = Wish(key=KeyId("kv.vault.azure.net", OTHER).at(None))
+        found = plan(Facts(service, address_of(body["id"]), body, (), {}, NOW, None, wish=wish))
+        assert [step.reason for step in found if isinstance(step, Blocked)] == [never]
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_a_null_that_was_read_is_not_sent_to_a_merge_which_would_take_it_away(service: Service) -> None:
+    for verb, body, edit in edits(service):
+        for request in service.write(with_nulls(body), (edit,)):
+            if request.method == "PATCH":
+                assert "aNull" not in members(request.body), verb
+
+
+def with_nulls(value: Any) -> Any:
+    """Return the value with a null in each of its objects."""
+    if isinstance(value, dict):
+        return {**{name: with_nulls(one) for name, one in value.items()}, "aNull": None}
+    return value
+
+
+def members(value: Any) -> set[str]:
+    """Return the names of members at any depth, those within lists left out."""
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(members(one) for one in value.values()))

@@ -17,6 +17,7 @@ from shared.errors import Refusal
 from tests.support.azure import SUB, Azure, account, estate, group, on_azure, scope, vault
 from tests.support.enforced import changes
 from tests.support.enforcing import OTHER_UAI, UAI, assigned, user_assigned
+from tests.support.moving import resource
 from tests.support.policies import PolicyFile
 from tests.support.revoking import RULE, UAI_PRINCIPAL, allowed, entry, granted, own, revoked, scopes_of, shared, wished
 
@@ -254,11 +255,24 @@ def test_it_is_refused_at_the_door_and_writes_nothing(tmp_path: Path, why: str) 
 def test_what_another_resource_manages_keeps_its_access(tmp_path: Path) -> None:
     managed = {**ONE, "managedBy": f"{group()}/providers/Microsoft.Solutions/applications/app"}
 
-    async def story(azure: Azure) -> None:
-        with pytest.raises(Refusal, match="managed_by_azure"):
-            await wished(azure, managed)
+    below = scope("st1", "one")
 
-    on_azure(estate(managed), story, environ=allowed(tmp_path))
+    async def story(azure: Azure) -> None:
+        for one in (managed, below):
+            with pytest.raises(Refusal, match="managed_by_azure"):
+                await wished(azure, one)
+
+    on_azure(estate(managed, below), story, environ=allowed(tmp_path))
+
+
+def test_what_names_no_key_itself_is_told_where_the_key_is(tmp_path: Path) -> None:
+    server = resource("Microsoft.Sql/servers", "sql1", {"state": "Ready"})
+
+    async def story(azure: Azure) -> None:
+        with pytest.raises(Refusal, match="key_is_below"):
+            await wished(azure, server)
+
+    on_azure(estate(server), story, environ=allowed(tmp_path))
 
 
 def test_the_app_never_takes_away_its_own_access(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.keys import KeyId
+from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.report import Answered, Converged, Gone, Report, Stopped, Waiting
 from shared.domain.work import Cause, CheckKey, RotateKey, Source
 from shared.usecases.handle import handle
 from tests.support.azure import MARCH, MID, NEW, OLD, Azure, account, estate, on_azure, scope, vault, version
+from tests.support.moving import wished
 
 KEY = KeyId("kv-main.vault.azure.net", "cmk")
 
@@ -268,6 +270,20 @@ def test_resources_in_a_managed_group_are_left_to_their_owner() -> None:
         assert azure.calls("write") == []
 
     on_azure(estate(one, group), story)
+
+
+def test_what_lies_below_a_managed_resource_is_left_to_its_owner_whichever_way_it_is_come_by() -> None:
+    one = {**account("st1", key=""), "managedBy": "/subscriptions/x/resourceGroups/y/providers/Microsoft.Solutions/a/b"}
+    below = scope("st1", "one")
+
+    async def story(azure: Azure) -> None:
+        assert reason(last(await azure.check(below))) is Reason.MANAGED_BY_AZURE
+        await azure.check_key()
+        await wished(azure, below["id"], revert=True)
+        await wished(azure, below["id"], key=KEY.url, version=Version.FOLLOW)
+        assert azure.calls("write") == []
+
+    on_azure(estate(one, below), story)
 
 
 def test_the_apps_own_storage_is_never_written() -> None:

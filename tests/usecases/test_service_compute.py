@@ -204,6 +204,8 @@ def test_confidential_sets_need_a_rule_that_allows_the_unproven(tmp_path: Path) 
     [
         (PINNED, {"revert": True}, Reason.CANNOT),
         (PINNED, {"key": "https://kv-main.vault.azure.net/keys/none"}, Reason.KEY_NOT_FOUND),
+        (CONFIDENTIAL, {"key": "https://kv-main.vault.azure.net/keys/other"}, Reason.NOT_ALLOWED_BY_RULE),
+        (CONFIDENTIAL, {"version": Version.FOLLOW}, Reason.NEVER_FOLLOWS),
         (DISK, {"key": KEY}, Reason.KEY_IS_AT_ENCRYPTION_SET),
         (DISK, {"revert": True}, Reason.KEY_IS_AT_ENCRYPTION_SET),
         (SNAPSHOT, {"version": Version.FOLLOW}, Reason.KEY_IS_AT_ENCRYPTION_SET),

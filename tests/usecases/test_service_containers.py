@@ -180,6 +180,17 @@ def test_a_cluster_is_not_moved_again_before_somebody_says_that_its_secrets_were
     on_azure(clusters(LEGACY), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
+def test_a_cluster_that_is_stopped_is_not_sent_back_which_might_start_it(tmp_path: Path) -> None:
+    stopped = {**LEGACY, "properties": {**LEGACY["properties"], "powerState": {"code": "Stopped"}}}
+
+    async def story(azure: Azure) -> None:
+        (report,) = await azure.check(stopped)
+        assert report.reasons == (Reason.PROVISIONING_FAILED,)
+        assert azure.calls("write") == []
+
+    on_azure(using(stopped, role=CRYPTO_USER), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
 def test_a_cluster_whose_tag_somebody_empties_is_moved_and_new_kms_is_not_held_up_by_one(tmp_path: Path) -> None:
     emptied, following = ({**one, "tags": {REWRITE: ""}} for one in (LEGACY, NEW_KMS))
     assert CLUSTERS.unfinished(emptied) == CLUSTERS.unfinished({**following, "tags": {REWRITE: OLD}}) == ""

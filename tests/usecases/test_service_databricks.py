@@ -11,8 +11,9 @@ import pytest
 from sandbox.identity import principal_of as application_of
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged
-from tests.support.azure import MID, OLD, Azure, estate, on_azure
-from tests.support.keyed import script
+from tests.support.azure import MID, NEW, OLD, Azure, estate, on_azure, version
+from tests.support.keyed import in_effect as in_effect_now
+from tests.support.keyed import later, new_version, script
 from tests.support.moving import URI, asked, changed, end_of, grant, in_effect, resource, snapshot, split, why, wished
 from tests.support.policies import allowing
 
@@ -102,15 +103,46 @@ def test_disks_that_rotate_by_themselves_are_left_to_it_and_the_other_two_move(t
         before = snapshot(azure, one)
         await azure.check(one)
         await azure.drain(until=timedelta(hours=4))
-        assert changed(azure, before).keys() == {
-            f"{ENTITIES}/managedServices/keyVaultProperties/keyVersion",
-            f"{DBFS}/keyversion",
+        assert changed(azure, before) == {
+            f"{ENTITIES}/managedServices/keyVaultProperties/keyVersion": MID,
+            f"{ENTITIES}/managedDisk/keyVaultProperties/keyVersion": MID,  # that they follow to: all is sent
+            f"{DBFS}/keyversion": MID,
         }
         end = end_of(azure, one["id"]).outcome
         assert isinstance(end, Converged)
         assert end.certainty is Certainty.UNKNOWN
 
     on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
+def test_disks_that_have_followed_are_never_taken_back_by_the_move_of_the_others(tmp_path: Path) -> None:
+    one = workspace(auto=True)
+
+    async def story(azure: Azure) -> None:
+        let_in(azure)
+        new_version(azure, NEW)
+        await later(azure, hours=2)
+        assert NEW in in_effect_now(azure, one)  # while the body still names OLD
+        await azure.check(one)
+        await azure.drain(until=timedelta(minutes=10))
+        assert set(in_effect(azure, one["id"]).values()) == {NEW}
+
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
+def test_nothing_is_sent_while_what_the_disks_follow_cannot_be_named(tmp_path: Path) -> None:
+    one = workspace(auto=True)
+    one["properties"]["encryption"]["entities"]["managedDisk"]["keyVaultProperties"]["keyName"] = "disks"
+    found = described(one)
+    rows = [version(OLD), version(MID, "2026-03-01T00:00:00Z", enabled=False)]
+    found["keys"] = {"kv-main": [*found["keys"]["kv-main"], {"name": "disks", "versions": rows}]}
+
+    async def story(azure: Azure) -> None:
+        let_in(azure)
+        assert Reason.LATEST_UNUSABLE in why((await azure.check(one))[-1])
+        assert asked(azure) == []
+
+    on_azure(found, story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_only_the_disks_follow_where_a_rule_asks_for_it(tmp_path: Path) -> None:

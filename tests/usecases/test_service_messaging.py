@@ -56,6 +56,15 @@ def test_the_one_entry_that_is_behind_moves_and_the_others_are_sent_again(namesp
     on_azure(described(namespace), story, environ=allowing(tmp_path, "unproven"))
 
 
+def test_keys_in_a_form_that_is_not_known_are_told_of(namespace: Any, tmp_path: Path) -> None:
+    namespace["properties"]["encryption"]["keyVaultProperties"] = split(OLD)
+
+    async def story(azure: Azure) -> None:
+        assert why((await azure.check(namespace))[-1]) == {Reason.KEY_UNREADABLE}
+
+    on_azure(described(namespace), story, environ=allowing(tmp_path, "unproven"))
+
+
 def test_entries_that_are_all_pinned_end_as_configured(namespace: Any, tmp_path: Path) -> None:
     namespace["properties"]["encryption"]["keyVaultProperties"] = [split(OLD), split(OLD, "spare")]
 

@@ -178,6 +178,16 @@ def test_a_rule_for_the_service_holds_for_what_lies_in_it(tmp_path: Path) -> Non
     on_azure(described(indexes=[HOTELS]), story, environ={"CMK_POLICY": str(path)})
 
 
+def test_the_service_itself_is_not_said_to_lack_a_key_and_a_wish_for_it_is_sent_to_its_objects(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        (report,) = await azure.check(SERVICE)
+        assert report.reasons == ()
+        for wish in ({"revert": True}, {"key": f"{URI}/keys/cmk"}):
+            assert why(await wished(azure, SERVICE["id"], **wish)) == {Reason.KEY_IS_BELOW}
+
+    on_azure(described(indexes=[HOTELS]), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
 def test_an_object_neither_begins_to_use_a_key_nor_goes_back(tmp_path: Path) -> None:
     plain = f"{SERVICE['id']}/indexes/plain"
 

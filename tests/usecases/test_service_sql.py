@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
+from shared.domain.policy import Version
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged, Report
 from tests.support.azure import MID, NEW, OLD, Azure, estate, on_azure, version
@@ -87,6 +88,31 @@ def test_nothing_is_written_where_no_rule_allows_it(may: tuple[str, ...], tmp_pa
         assert asked(azure) == []
 
     on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, *may))
+
+
+def test_a_server_is_never_said_to_lack_a_key_that_its_protector_holds_and_leads_there(tmp_path: Path) -> None:
+    one = server("sql1")
+
+    async def story(azure: Azure) -> None:
+        await azure.check(one)
+        await azure.drain(until=timedelta(minutes=10))
+        end = end_of(azure, one["id"]).outcome
+        assert isinstance(end, Converged)
+        assert end.through == (f"{one['id']}/encryptionProtector/current",)
+        assert in_effect(azure, end.through[0]).popitem()[1] == MID
+
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
+@pytest.mark.parametrize("wish", [{"revert": True}, {"key": key("")}, {"version": Version.FOLLOW}])
+def test_a_wish_for_a_server_is_told_that_its_protector_has_the_key(wish: dict[str, Any], tmp_path: Path) -> None:
+    one = server("sql1")
+
+    async def story(azure: Azure) -> None:
+        assert why(await wished(azure, one["id"], **wish)) == {Reason.KEY_IS_BELOW}
+        assert asked(azure) == []
+
+    on_azure(estate(*protected(one)), story, environ=allowing(tmp_path, "unproven", "put"))
 
 
 def test_two_servers_that_replicate_give_each_other_the_key_first_and_both_move(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sandbox.arm.keyed.kept import kept
 from sandbox.arm.keyed.rules import HOUR, Keyed, Place, application, at, attached, named, refuse
 from sandbox.arm.operations import Style
 from sandbox.vault.access import find_vault, firewall
@@ -26,6 +27,17 @@ _OWNED = (
     "currentKubernetesVersion",
     "resourceUID",
 )
+# Filled in by the service, and left out by tools that send a cluster back [azure-rest-api-specs, readOnly members].
+_FILLED = (
+    *(f"agentPoolProfiles.*.{name}" for name in ("eTag", "provisioningState", "currentOrchestratorVersion", "status")),
+    *("agentPoolProfiles.*.nodeImageVersion", "agentPoolProfiles.*.localDNSProfile.state"),
+    *("addonProfiles.*.identity", "privateFQDN", "status", "httpProxyConfig.effectiveNoProxy"),
+    *("ingressProfile.webAppRouting.identity", "ingressProfile.applicationLoadBalancer.identity"),
+    "ingressProfile.webAppRouting.defaultDomain.domainName",
+    *(f"networkProfile.{name}Profile.effectiveOutboundIPs" for name in ("loadBalancer", "natGateway")),
+    *("oidcIssuerProfile.issuerURL", "privateLinkResources.*.privateLinkServiceID"),
+    *(f"podIdentityProfile.userAssignedIdentities.*.{name}" for name in ("provisioningInfo", "provisioningState")),
+)
 _NEW_KMS = (1, 33)  # the first Kubernetes version that has it
 
 
@@ -34,11 +46,20 @@ def _whole(_world: World, _old: Json | None, new: Json) -> None:
         raise refuse(CLUSTERS, "Required parameter agentPoolProfiles is missing (null).")
 
 
+def _filled(world: World, new: Json) -> Json:
+    old = world.resources.get(str(new["id"])) or {}
+    for path in _FILLED:
+        new = kept(old, new, f"properties.{path}")
+    return new
+
+
 def _kms(world: World, old: Json | None, new: Json) -> None:
     """Refuse what neither of the two KMS modes has: a versioned key is legacy, a versionless one new KMS."""
     before, after = ([use.pointer for use in CLUSTERS.uses(one or {})] for one in (old, new))
     kms = at(new, _KMS) or {}
-    if after and (str(kms.get("keyVaultNetworkAccess")).lower() == "private") != bool(kms.get("keyVaultResourceId")):
+    private, home = str(kms.get("keyVaultNetworkAccess")).lower() == "private", kms.get("keyVaultResourceId")
+    # Articles show public clusters that have one all the same: what is there may be sent back [kms-observability].
+    if after and (private if not home else not private and home != at(old, f"{_KMS}.keyVaultResourceId")):
         raise refuse(CLUSTERS, "keyVaultResourceId must be given with private network access, and only then.")
     if after and not at(new, "identity.userAssignedIdentities"):
         raise refuse(CLUSTERS, "Key Vault KMS needs a user-assigned identity.")
@@ -68,6 +89,7 @@ CLUSTERS = Keyed(
     fixed=("properties.diskEncryptionSetID", "properties.dnsPrefix", "properties.nodeResourceGroup"),
     follows=6 * HOUR,
     also=(_whole, _kms),
+    derive=_filled,
     etag=True,
 )
 

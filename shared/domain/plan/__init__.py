@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.domain.plan.courtesy import edits_in, wants_rollout
 from shared.domain.plan.deciding import plan, through_another, wanted
 from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
-from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step
+from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step, Top
 from shared.domain.plan.hard_rules import forbidden
 from shared.domain.plan.rotation import certainty
 
@@ -17,6 +17,7 @@ __all__ = [
     "Own",
     "SetKeys",
     "Step",
+    "Top",
     "certainty",
     "edits_in",
     "forbidden",

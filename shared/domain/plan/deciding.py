@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.domain.keys import KeyHistory
 from shared.domain.patience import wait_or_give_up
+from shared.domain.plan.carried import carried
 from shared.domain.plan.courtesy import courteous
 from shared.domain.plan.enforcement import enforced
 from shared.domain.plan.facts import Facts, SetKeys, Step
@@ -48,7 +49,8 @@ def _moved(facts: Facts) -> tuple[Step, ...]:
         return (bar, *others)
     if held := unsettled(facts):
         return (held, *others)
-    return (SetKeys(changes), *others)
+    sent = carried(changes, facts)
+    return (sent, *others) if isinstance(sent, Blocked) else (SetKeys(sent), *others)
 
 
 def _found(facts: Facts) -> list[Found]:
@@ -62,8 +64,11 @@ def _found(facts: Facts) -> list[Found]:
 
 
 def through_another(service: Service, body: Json) -> bool:
-    """Return whether a resource that names no key of its own stands on another one's: nothing is to be enforced."""
-    return service.traits_of(body).elsewhere is not None and bool(service.through(body))
+    """Return whether a resource that names no key of its own stands on another one's, or leaves keys to what lies below
+    it: nothing is to be enforced.
+    """
+    elsewhere = service.traits_of(body).elsewhere
+    return elsewhere is Reason.KEY_IS_BELOW or (elsewhere is not None and bool(service.through(body)))
 
 
 def verb_of(edit: Edit, use: KeyUse | None) -> Verb:

@@ -41,6 +41,13 @@ class Above(Struct, frozen=True):
     bar: str = ""
 
 
+class Top(Struct, frozen=True):
+    """What the resource at the top says that holds for all that lies below it. `owner`: whom it is managed by."""
+
+    tags: Mapping[str, str] = NO_TAGS
+    owner: str = ""
+
+
 class Ground(Struct, frozen=True):
     """What a first key would stand on: which one it is, its vault, and who would reach it.
 
@@ -85,6 +92,7 @@ class Facts(Struct, frozen=True):
     managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own
     order: Order = Order()
     tags: Mapping[str, str] = NO_TAGS  # those of the resource at its top
+    owner: str = ""  # whom the resource at its top is managed by
     tug: Tug | None = None
     rollout: Rollout | None = None  # how the waves before this resource's fare, where that counts
 

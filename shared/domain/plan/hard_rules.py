@@ -17,7 +17,7 @@ def forbidden(facts: Facts) -> Blocked | None:
     """
     address = facts.address
     arm = address.arm
-    owner = facts.body.get("managedBy")
+    owner = facts.body.get("managedBy") or facts.owner
     if owner or address.group_id in facts.managed_groups:
         return Blocked(Reason.MANAGED_BY_AZURE, detail=f"owner: {owner}" if owner else "its resource group is managed")
     if address.group_id in facts.own.resource_groups:

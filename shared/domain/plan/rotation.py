@@ -67,12 +67,19 @@ def step_of(use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:
 
 
 def _turned(use: KeyUse, facts: Facts) -> bool:
-    """Return whether the rule wants a pinned slot to follow, or the other way round, and the service can."""
-    wanted = facts.rule.version if facts.rule else Version.KEEP
-    if wanted is Version.KEEP or (wanted is Version.FOLLOW) is use.follows:
+    """Return whether the rule wants a pinned slot to follow, or the other way round, and the service can.
+
+    What the rule does not allow must not keep a slot from the move that it does allow.
+    """
+    rule = facts.rule
+    if rule is None or rule.version is Version.KEEP or (rule.version is Version.FOLLOW) is use.follows:
         return False
-    verb = Verb.FOLLOW if wanted is Version.FOLLOW else Verb.PIN
-    return not isinstance(facts.service.traits_of(facts.body, use.slot).ability(verb), Reason)
+    verb = Verb.FOLLOW if rule.version is Version.FOLLOW else Verb.PIN
+    traits = facts.service.traits_of(facts.body, use.slot)
+    if isinstance(traits.ability(verb), Reason):
+        return False
+    moves = not use.follows and not isinstance(traits.ability(Verb.REPOINT), Reason)
+    return traits.permissions(verb) <= rule.may or not (moves and traits.permissions(Verb.REPOINT) <= rule.may)
 
 
 def _move(use: KeyUse, target: KeyVersion, history: KeyHistory, facts: Facts) -> Change | Wait | Blocked | None:
@@ -117,7 +124,8 @@ def _watch(use: KeyUse, target: KeyVersion, facts: Facts) -> Wait | Blocked | No
     since = waited_since(facts.waited, Reason.FOLLOWS_BY_ITSELF, facts.now)
     due = usable_since(target) + within
     deadline = (max(due, since + within) if traits.reports_effective else due) + GRACE
-    detail = f"version {use.effective} is in effect, {target.version} is the latest"
+    here = f"version {use.effective} is in effect" if use.effective else "which version is in effect is not told"
+    detail = f"{here}; {target.version} is the latest"
     if facts.now < deadline:
         again_at = due if facts.now < due else min(deadline, facts.now + LOOK_AGAIN)
         return Wait(Reason.FOLLOWS_BY_ITSELF, since, again_at, deadline, use.slot, detail)

@@ -10,7 +10,7 @@ from shared.domain.plan.rotation import MaterialMissing, step_of
 from shared.domain.policy import Mode, Version
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Change, Edit, KeyUse, Revert
-from shared.domain.service import Follow
+from shared.domain.service import Follow, Verb
 from shared.domain.wish import Wish
 
 Found = tuple[Edit | Wait | Blocked, KeyUse | None]
@@ -54,6 +54,8 @@ def _reverted(use: KeyUse) -> Revert | Blocked:
 
 def _enabled(facts: Facts, wish: Wish) -> Change | Blocked:
     slot = wish.slot or facts.service.main_slot
+    if isinstance(never := facts.service.traits_of(facts.body, slot).ability(Verb.ENABLE), Reason):
+        return Blocked(never, slot, "it uses no key of yours")
     if wish.key is None:
         return Blocked(Reason.BAD_REQUEST, slot, "it uses no key of yours; name the one that it shall use")
     if not slot:
