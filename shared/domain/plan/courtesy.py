@@ -11,7 +11,7 @@ from shared.domain.plan.facts import Action, Facts, SetKeys, Step
 from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up, waited_since
 from shared.domain.resource import Change, Edit
-from shared.domain.waves import place_of, wave_at
+from shared.domain.waves import line_of, place_of, wave_at
 from shared.domain.windows import frozen_until, next_opening
 
 PRESSING = timedelta(days=1)  # before a version expires, no wave is worth the wait
@@ -89,12 +89,12 @@ def _until(facts: Facts, reason: Reason, moment: datetime, detail: str) -> Wait:
 
 
 def _line(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> tuple[str, int] | None:
-    """Return what the line is for, the version or the first key, and the resource's wave; None: it waits in no line."""
+    """Return the version the line is for, "" for a first key, and the resource's wave; None: it waits in no line."""
     target = next((edit.to for edit in edits if isinstance(edit, Change)), None)
     if not rule.waves or target is None or facts.order.urgent or facts.by_name:
         return None
-    what = target.key.url if _begins(facts, edits) else target.url
-    return what, wave_at(rule.waves, place_of(facts.address.folded, what))
+    what = "" if _begins(facts, edits) else target.url
+    return what, wave_at(rule.waves, place_of(facts.address.folded, line_of(rule.name, what)))
 
 
 def _begins(facts: Facts, edits: tuple[Edit, ...]) -> bool:
