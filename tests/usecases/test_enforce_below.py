@@ -15,6 +15,7 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Stopped
 from shared.domain.work import Cause, CheckResource, Source, Sweep
 from shared.usecases.dry_run import plan_for
+from shared.usecases.wishes import EnforceWish, enforce_item
 from tests.support.azure import MID, TENANT, Azure, account, on_azure, principal_of, scope, vault
 from tests.support.enforced import KEYS, changes, enforced, item, refusal
 from tests.support.enforcing import ALL, UAI, assigned, nothing_yet, plain, policy, user_assigned
@@ -140,6 +141,30 @@ def test_keys_do_not_pass_down_so_what_a_hub_stands_on_is_brought_under_keys_alo
         assert told == dict.fromkeys(told, (Reason.CHOSEN_AT_CREATION,))
 
     on_azure(nothing_yet(one, below, REGISTRY, keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))
+
+
+def test_who_names_a_workspace_has_not_named_the_account_that_code_owns(tmp_path: Path) -> None:
+    one, below = hub(), {**plain("sthub"), "tags": {"managed-by": "terraform"}}
+
+    async def story(azure: Azure) -> None:
+        await azure.put(enforce_item(EnforceWish(str(one["id"])), Cause("h", Source.HTTP), azure.time.now()))
+        told = [report for report in await azure.drain() if report.address == azure.address(below)]
+        assert [report.reasons for report in told] == [(Reason.OWNED_BY_CODE,)]
+        assert changes(azure) == []
+
+    on_azure(nothing_yet(one, below, REGISTRY, keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))
+
+
+def test_who_names_a_server_has_named_its_protector(tmp_path: Path) -> None:
+    properties = {"administratorLogin": "dba", "state": "Ready"}
+    one = resource("Microsoft.Sql/servers", "sqls", properties, tags={"managed-by": "terraform"})
+
+    async def story(azure: Azure) -> None:
+        await azure.put(enforce_item(EnforceWish(str(one["id"])), Cause("h", Source.HTTP), azure.time.now()))
+        await azure.drain()
+        assert changes(azure)
+
+    on_azure(nothing_yet(one, vault(), keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))
 
 
 def test_what_azure_manages_for_a_workspace_is_never_touched(tmp_path: Path) -> None:
