@@ -42,14 +42,15 @@ def wants_rollout(steps: tuple[Step, ...], facts: Facts) -> tuple[str, int] | No
 def _others(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Blocked | None:
     """Return why people have to do something first, or None."""
     if rule.owned_by_code is Owned.REPORT and not facts.by_name and (mark := mark_of(facts.tags, rule.code_tags)):
-        return Blocked(Reason.OWNED_BY_CODE, detail=f"{mark}; {_told(edits)}")
+        return Blocked(Reason.OWNED_BY_CODE, detail=f"{mark}; {_told(facts, edits)}")
     if rule.change is Reference.REQUIRED and not facts.order.change:
-        return Blocked(Reason.CHANGE_REFERENCE_MISSING, detail=f"rule {rule.name!r}; {_told(edits)}")
+        return Blocked(Reason.CHANGE_REFERENCE_MISSING, detail=f"rule {rule.name!r}; {_told(facts, edits)}")
     tug = facts.tug
     if tug is None or len(tug.moments) < rule.rewrites_a_day or facts.by_name or facts.order.urgent:
         return None
-    often = f"set {len(tug.moments)} times since {min(tug.moments).isoformat()} and each time set back"
-    return Blocked(Reason.TUG_OF_WAR, detail=f"{often}, now to {_now(facts, edits)}; {_told(edits)}")
+    often = f"{len(tug.moments)} times since {min(tug.moments).isoformat()} and each time"
+    often = f"set {often} set back, now to {_now(facts, edits)}" if edits else f"granted {often} taken away"
+    return Blocked(Reason.TUG_OF_WAR, detail=f"{often}; {_told(facts, edits)}")
 
 
 def _time(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | Blocked | None:
@@ -64,7 +65,7 @@ def _not_open(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | None:
     opens = max(map(usable_since, targets)) + rule.waves[line[1]].delay
     if facts.now >= opens or _pressing(facts, edits, opens):
         return None
-    detail = f"wave {line[1] + 1} of {len(rule.waves)}; {_told(edits)}"
+    detail = f"wave {line[1] + 1} of {len(rule.waves)}; {_told(facts, edits)}"
     return _until(facts, Reason.WAVE_NOT_OPEN, opens, detail)
 
 
@@ -74,13 +75,13 @@ def _closed(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | None:
     if opens <= facts.now:
         return None
     reason = Reason.FROZEN if frozen_until(rule.freeze, facts.now) else Reason.OUTSIDE_WINDOW
-    return _until(facts, reason, opens, f"rule {rule.name!r}; {_told(edits)}")
+    return _until(facts, reason, opens, f"rule {rule.name!r}; {_told(facts, edits)}")
 
 
 def _held(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | Blocked | None:
     if facts.rollout is None or not facts.rollout.held(rule.stop_at):
         return None
-    blocked = Blocked(Reason.WAVE_HELD, detail=f"{facts.rollout}; {_told(edits)}")
+    blocked = Blocked(Reason.WAVE_HELD, detail=f"{facts.rollout}; {_told(facts, edits)}")
     return wait_or_give_up(blocked, waited=facts.waited, now=facts.now)
 
 
@@ -128,6 +129,8 @@ def _now(facts: Facts, edits: tuple[Edit, ...]) -> str:
     return ", ".join(use.configured.url for use in facts.uses if use.slot in slots) or "the platform's key"
 
 
-def _told(edits: tuple[Edit, ...]) -> str:
+def _told(facts: Facts, edits: tuple[Edit, ...]) -> str:
+    if not edits and facts.reach:
+        return "its access to its key should be granted again"
     wanted = (f"{edit.slot} should use {edit.to.url if edit.to else 'the platform key'}" for edit in edits)
     return ", ".join(wanted) or "it should begin to use a key"
