@@ -21,6 +21,7 @@ from tests.support.enforced import KEYS, changes, enforced, item, refusal
 from tests.support.enforcing import ALL, UAI, assigned, nothing_yet, plain, policy, user_assigned
 from tests.support.keyed import example, in_effect
 from tests.support.moving import resource
+from tests.support.policies import PolicyFile
 
 EVERYTHING = "may: [create-key, grant, harden, irreversible, unproven, put]"
 SYSTEM = {"type": "SystemAssigned", "principalId": principal_of("st1"), "tenantId": TENANT}
@@ -74,6 +75,32 @@ def test_an_account_outside_the_policy_gets_no_identity_for_its_scopes(
         assert changes(azure) == []
 
     on_azure(nothing_yet(one, deep, keys=KEYS), story, environ=policy(tmp_path, ALL, where))
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        ("freeze: [{from: 2026-04-30, to: 2026-05-02}]", Reason.FROZEN),
+        ('windows: [{from: "20:00", to: "21:00"}]', Reason.OUTSIDE_WINDOW),
+        ("change: required", Reason.CHANGE_REFERENCE_MISSING),
+        ("codeTags: {owner: [ledger]}", Reason.OWNED_BY_CODE),
+    ],
+)
+def test_an_account_gets_its_identity_only_when_its_own_rule_lets_it_be_written(
+    tmp_path: Path, held: str, reason: Reason
+) -> None:
+    one, deep = plain("st1"), scope_on_platform()
+    same = (
+        "    encryption: fix\n    rotation: fix\n    key: https://kv-main.vault.azure.net/keys/cmk\n    may: [grant]\n"
+    )
+    rules = f"  - name: accounts\n    where: {{names: [st1]}}\n    {held}\n{same}  - name: scopes\n{same}"
+
+    async def story(azure: Azure) -> None:
+        report = await enforced(azure, deep)
+        assert report.reasons == (reason,)
+        assert changes(azure) == []
+
+    on_azure(nothing_yet(one, deep, keys=KEYS), story, environ=PolicyFile(tmp_path, rules).environ)
 
 
 def test_a_sweep_brings_in_scopes_too(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.domain.code_marks import mark_of
 from shared.domain.courtesy import Owned, Reference
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, State, usable_since
-from shared.domain.plan.facts import Action, Facts, SetKeys, Step
+from shared.domain.plan.facts import Action, Facts, Ground, SetKeys, Step
 from shared.domain.policy import Rule
+from shared.domain.preparation import AssignIdentity
 from shared.domain.reasons import Blocked, Reason, Wait, wait_or_give_up, waited_since
 from shared.domain.resource import Change, Edit
 from shared.domain.waves import line_of, place_of, wave_at
@@ -22,7 +24,7 @@ def courteous(steps: tuple[Step, ...], facts: Facts) -> tuple[Step, ...]:
     if facts.rule is None or not (steps and isinstance(steps[0], Action)):
         return steps
     edits = edits_in(steps)
-    bar = _others(facts, facts.rule, edits) or _time(facts, facts.rule, edits)
+    bar = _others(facts, facts.rule, edits) or _above(facts, steps, edits) or _time(facts, facts.rule, edits)
     return (bar, *(step for step in steps if not isinstance(step, Action))) if bar else steps
 
 
@@ -41,16 +43,38 @@ def wants_rollout(steps: tuple[Step, ...], facts: Facts) -> tuple[str, int] | No
 
 def _others(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Blocked | None:
     """Return why people have to do something first, or None."""
-    if rule.owned_by_code is Owned.REPORT and not facts.by_name and (mark := mark_of(facts.tags, rule.code_tags)):
-        return Blocked(Reason.OWNED_BY_CODE, detail=f"{mark}; {_told(facts, edits)}")
-    if rule.change is Reference.REQUIRED and not facts.order.change:
-        return Blocked(Reason.CHANGE_REFERENCE_MISSING, detail=f"rule {rule.name!r}; {_told(facts, edits)}")
+    if not facts.by_name and (owned := _owned(facts, rule, facts.tags, edits)):
+        return owned
+    if unreferenced := _unreferenced(facts, rule, edits):
+        return unreferenced
     tug = facts.tug
     if tug is None or len(tug.moments) < rule.rewrites_a_day or facts.by_name or facts.order.urgent:
         return None
     often = f"{len(tug.moments)} times since {min(tug.moments).isoformat()} and each time"
     often = f"set {often} set back, now to {_now(facts, edits)}" if edits else f"granted {often} taken away"
     return Blocked(Reason.TUG_OF_WAR, detail=f"{often}; {_told(facts, edits)}")
+
+
+def _owned(facts: Facts, rule: Rule, tags: Mapping[str, str], edits: tuple[Edit, ...]) -> Blocked | None:
+    mark = mark_of(tags, rule.code_tags) if rule.owned_by_code is Owned.REPORT else ""
+    return Blocked(Reason.OWNED_BY_CODE, detail=f"{mark}; {_told(facts, edits)}") if mark else None
+
+
+def _unreferenced(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Blocked | None:
+    if rule.change is Reference.NONE or facts.order.change:
+        return None
+    return Blocked(Reason.CHANGE_REFERENCE_MISSING, detail=f"rule {rule.name!r}; {_told(facts, edits)}")
+
+
+def _above(facts: Facts, steps: tuple[Step, ...], edits: tuple[Edit, ...]) -> Wait | Blocked | None:
+    """Return what the rule of the resource above has against it, where that one gets an identity first. A caller has
+    not named that one.
+    """
+    above = facts.ground.above if isinstance(facts.ground, Ground) else None
+    if above is None or above.rule is None or not any(isinstance(step, AssignIdentity) for step in steps):
+        return None
+    bar = _owned(facts, above.rule, above.tags, edits) or _unreferenced(facts, above.rule, edits)
+    return bar or _closed(facts, above.rule, edits)
 
 
 def _time(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | Blocked | None:
