@@ -65,8 +65,8 @@ class AtRisk(Struct, frozen=True):
 
 
 class Tally(Struct, frozen=True):
-    """What the users seen so far say: how many there are, the first of them, and the rules for and against a rotation,
-    each by one name.
+    """What the users seen so far say: how many there are, the first of them, one rule for a rotation, and why one of
+    them bars it.
     """
 
     users: int = 0
@@ -138,7 +138,7 @@ def why_not_rotated(tally: Tally, history: KeyHistory, policy: RotationPolicy | 
     could not be read, and two hands must not rotate one key.
     """
     if tally.against:
-        return f"{tally.against} does not say nearExpiry: rotate"
+        return tally.against
     if not tally.rotate:
         return "no rule says nearExpiry: rotate"
     if history.backs_certificate:

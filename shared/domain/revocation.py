@@ -56,11 +56,14 @@ class Hold(Struct, frozen=True):
     grants: tuple[Grant, ...] = ()
 
 
-class Other(Struct, frozen=True):
-    """Another resource with the same identity, and which keys it uses there; none: it cannot be told."""
+class Other(Struct, frozen=True, omit_defaults=True):
+    """Another resource with the same identity, and which keys it uses there; none: it cannot be told. `restored_by`:
+    the rule that would give it, and so the identity, the access back.
+    """
 
     resource: str
     keys: tuple[str, ...] = ()
+    restored_by: str = ""
 
 
 class Revoked(Struct, frozen=True, tag="revoked"):

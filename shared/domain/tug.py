@@ -23,6 +23,23 @@ class Tug(Struct, frozen=True):
         return min(self.moments) + WITHIN
 
 
+def grants_in(lines: Iterable[Json], resource: str, vault: str, principal: str) -> tuple[datetime, ...]:
+    """Return when, by these lines of evidence, a principal was let use the keys of a vault for this resource."""
+    return tuple(
+        datetime.fromisoformat(str(one["at"]))
+        for line in lines
+        if str(line.get("resource", "")).rstrip("/").lower() == resource
+        for one in line.get("did", ())
+        if one.get("step") == "GrantAccess" and one.get("accepted")
+        if str(one.get("place", "")).lower() == vault.lower() and _principal(one) == principal
+    )
+
+
+def _principal(done: Json) -> str:
+    said = done.get("said")
+    return str(said.get("principal", "")) if isinstance(said, dict) else ""
+
+
 def wins_in(lines: Iterable[Json], resource: str, slot: str, key: str) -> tuple[datetime, ...]:
     """Return when, by these lines of evidence, the slot was set to the key and then found there.
 

@@ -68,6 +68,13 @@ def place_of(resource: str, what: str) -> float:
     return int.from_bytes(digest[:8]) / 2**64 * _ALL
 
 
+def line_of(rule: str, version: str) -> str:
+    """Return what tells a line apart: the version, or for a first key ("") the rule, whose template may name another
+    key for each resource: they all stand in one line, or two might wait for each other.
+    """
+    return version or f"first key of {rule}"
+
+
 def wave_at(waves: Sequence[Wave], place: float) -> int:
     """Return the number of the wave, from 0, that takes this place in the line."""
     return next(at for at, wave in enumerate(waves) if place < wave.share)

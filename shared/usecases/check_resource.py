@@ -6,12 +6,11 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from shared.domain.plan import Action, Facts, Ground, SetKeys, ignored
+from shared.domain.plan import Action, Facts, SetKeys, granted_at, ignored
 from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Answered, Gone, LeftAlone, Outcome, Paced, Report, Stopped, Waiting
 from shared.domain.service import Service
-from shared.domain.vault import covers
 from shared.domain.work import CheckResource
 from shared.errors import AppError, NotTaken
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
@@ -134,7 +133,7 @@ async def _known(
     reach = item.asked_at if item.reach else None
     asked = Wanted(rule, item.wish, item.waited, item.cause.order, reach)
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
-    progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), _granted_at(facts)
+    progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), granted_at(facts)
     progress.afterwards = service.traits_of(seen.body).afterwards
     return facts
 
@@ -143,15 +142,6 @@ async def _act(context: Context, facts: Facts, step: Action, progress: Progresse
     if isinstance(step, SetKeys):
         return await carry_out(context, facts, step, progress)
     return await prepare(context, facts, step, progress)
-
-
-def _granted_at(facts: Facts) -> datetime | None:
-    """Return since when the identity may use the key that the resource shall begin with, as far as roles tell."""
-    ground = facts.ground
-    if not isinstance(ground, Ground):
-        return None
-    here = (one.since for one in ground.grants if covers(one, ground.vault, ground.key.name))
-    return max((since for since in here if since is not None), default=None)
 
 
 def _as_of(facts: Facts, read_at: datetime) -> datetime:

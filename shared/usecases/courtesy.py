@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from shared.domain.events import RESOURCE_EVENTS
 from shared.domain.evidence_query import Query
 from shared.domain.plan import Action, Facts, Step, Top, edits_in, plan, wanted, wants_rollout
-from shared.domain.resource import Change, address_of
-from shared.domain.tug import WITHIN, Tug, wins_in
+from shared.domain.preparation import GrantAccess
+from shared.domain.resource import Change, Json, address_of
+from shared.domain.tug import WITHIN, Tug, grants_in, wins_in
 from shared.domain.work import CheckResource
 from shared.errors import AppError
 from shared.usecases.context import Context
 from shared.usecases.placing import top_in
+from shared.usecases.prepare import granted
 from shared.usecases.rollout import rollout_for
 
 _MOST_LINES = 1000
@@ -63,20 +65,35 @@ async def _tug(context: Context, facts: Facts, steps: tuple[Step, ...], item: Ch
     """Return how often a change that is due was made within a day and set back; None: there is no sign of that.
 
     The evidence is asked only where something hints at another hand: this instance has made the same change before, or
-    somebody else has just written the resource.
+    somebody else has just written the resource, or its access is gone.
     """
-    change = next((edit for edit in edits_in(steps) if isinstance(edit, Change)), None)
-    if change is None:
+    contested = _contested(steps)
+    if contested is None:
         return None
-    now, key = context.ports.clock.now(), change.to.url
-    mine = tuple(at for at in context.recent.wins(facts.address, change.slot, key) if now - at <= WITHIN)
-    if not mine and item.cause.event_type.lower() not in RESOURCE_EVENTS:
+    now = context.ports.clock.now()
+    slot, what = (contested.slot, contested.to.url) if isinstance(contested, Change) else ("", granted(contested))
+    mine = tuple(at for at in context.recent.wins(facts.address, slot, what) if now - at <= WITHIN)
+    told_of = item.cause.event_type.lower() in RESOURCE_EVENTS or isinstance(contested, GrantAccess)
+    if not mine and not told_of:
         return None
     query = Query(now - WITHIN, now + _MOMENT, _MOST_LINES, facts.address.folded)
     try:
         page = await context.ports.evidence.read(query)
     except AppError:
         return Tug(mine) if mine else None  # none is kept, or it cannot be read: one's own memory must do
-    told = wins_in(page.lines, facts.address.folded, change.slot, key)
-    moments = max(mine, told, key=len)
+    moments = max(mine, _told(page.lines, facts.address.folded, contested), key=len)
     return Tug(moments) if moments else None
+
+
+def _contested(steps: tuple[Step, ...]) -> Change | GrantAccess | None:
+    """Return what others may be setting back: the change of a slot, or a grant that is made again."""
+    edits = edits_in(steps)
+    if not edits and isinstance(steps[0], GrantAccess):
+        return steps[0]
+    return next((edit for edit in edits if isinstance(edit, Change)), None)
+
+
+def _told(lines: tuple[Json, ...], resource: str, contested: Change | GrantAccess) -> tuple[datetime, ...]:
+    if isinstance(contested, GrantAccess):
+        return grants_in(lines, resource, contested.vault, contested.principal)
+    return wins_in(lines, resource, contested.slot, contested.to.url)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from shared.domain.policy import Mode
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, Json, address_of
 from shared.domain.service import Service
-from shared.domain.work import CheckResource, Source
+from shared.domain.work import Cause, CheckResource, Source
 from shared.usecases.carry_out import Progressed
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
@@ -35,7 +37,13 @@ async def look_at_dependents(
     managed = await context.ports.finder.managed_groups()
     now = context.ports.clock.now()
     ours = [address for address in found if address.group_id not in managed]
-    await put_all(context, [CheckResource(address, item.cause, now, now) for address in ours])
+    await put_all(context, [CheckResource(address, _cause(item, address), now, now) for address in ours])
+
+
+def _cause(item: CheckResource, address: Address) -> Cause:
+    """Return the cause for one of them: who named a resource has named what lies below it, and nothing beside it."""
+    below = address.folded.startswith(f"{item.address.folded}/")
+    return item.cause if below else replace(item.cause, order=replace(item.cause.order, by_name=False))
 
 
 def _has_its_key_there(service: Service, body: Json) -> bool:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.courtesy import Reference
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId
 from shared.domain.life import (
     AtRisk,
@@ -22,7 +23,7 @@ from shared.domain.life import (
     rotates_by_itself,
     why_not_rotated,
 )
-from shared.domain.policy import Origin
+from shared.domain.policy import Origin, Rule
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
 from shared.domain.resource import Address, Json, KeyUse
@@ -94,7 +95,7 @@ async def _outcome(context: Context, item: EndingKey) -> Outcome:
     for row in page.rows:
         service = context.service(str(row.get("type")))
         if service is not None:
-            tally = await _counted(context, item.key, tally, service, row)
+            tally = await _counted(context, item, tally, service, row)
     if page.cursor is not None:
         await context.ports.queue.put(replace(item, cursor=page.cursor, tally=tally, waited=None))
         return Expanded(len(page.rows), 1, more=True)
@@ -130,22 +131,23 @@ def _types(context: Context) -> frozenset[str]:
     return frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
 
 
-async def _counted(context: Context, key: KeyId, tally: Tally, service: Service, row: Json) -> Tally:
+async def _counted(context: Context, item: EndingKey, tally: Tally, service: Service, row: Json) -> Tally:
     """Count a resource and what is known to lie below it."""
+    key = item.key
     address = Address(service.type, str(row["id"]))
     try:
         uses: tuple[KeyUse, ...] = service.read(row)
     except BadKeyUrl:
         uses = ()  # told by its own look
     if _is_used(key, uses):
-        tally = await _with(context, tally, address, row)
+        tally = await _with(context, item, tally, address, row)
     for what in service.children:
         known = context.recent.children(address, what.type, context.ports.clock.now())
         if known is None:
             tally = replace(tally, unseen=tally.unseen + 1)
         for child in known or ():
             if child.uses is not None and _is_used(key, child.uses):
-                tally = await _with(context, tally, child.address, row)
+                tally = await _with(context, item, tally, child.address, row)
     return tally
 
 
@@ -153,12 +155,22 @@ def _is_used(key: KeyId, uses: tuple[KeyUse, ...]) -> bool:
     return any(use.configured.key == key for use in uses)
 
 
-async def _with(context: Context, tally: Tally, address: Address, body: Json) -> Tally:
+async def _with(context: Context, item: EndingKey, tally: Tally, address: Address, body: Json) -> Tally:
     rule = await rule_for(context, address, body)
+    bar = _bar(rule, item, address)
+    name = rule.name if rule else ""
+    return tally.counting(address.url, bar or f"rule {name!r}", rotate=not bar)
+
+
+def _bar(rule: Rule | None, item: EndingKey, address: Address) -> str:
+    """Return why a user's rule bars a rotation, in words; "" if it does not."""
     if rule is None:
-        return tally.counting(address.url, f"no rule is meant for {address.url}, so it", rotate=False)
-    rotate = rule.near_expiry is NearExpiry.ROTATE and rule.origin is not Origin.IMPORTED
-    return tally.counting(address.url, f"rule {rule.name!r}", rotate=rotate)
+        return f"no rule is meant for {address.url}"
+    if rule.near_expiry is not NearExpiry.ROTATE or rule.origin is Origin.IMPORTED:
+        return f"rule {rule.name!r} does not say nearExpiry: rotate"
+    if rule.change is Reference.REQUIRED and not item.cause.order.change:
+        return f"rule {rule.name!r} takes a change reference: POST rotate with one"
+    return ""
 
 
 async def _decided(context: Context, item: EndingKey, found: _End, tally: Tally) -> Outcome:

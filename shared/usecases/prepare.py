@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.domain.plan import Facts
-from shared.domain.preparation import AssignIdentity, Preparation, place_of, right_for
+from shared.domain.preparation import AssignIdentity, GrantAccess, Preparation, place_of, right_for
 from shared.domain.reasons import Reason
 from shared.domain.report import Done
 from shared.domain.resource import parse_arm_id
@@ -37,9 +37,16 @@ async def prepare(context: Context, facts: Facts, step: Preparation, progress: P
     finally:  # whatever came of it, bodies that were read until now are void
         context.recent.note_written(facts.address, context.ports.clock.now())
     progress.did += (Done(context.ports.clock.now(), step, place),)
+    if isinstance(step, GrantAccess):
+        context.recent.note_win(facts.address, "", granted(step), context.ports.clock.now())
     if reply is not None and reply.operation and not await wait_shortly(context, reply):
         progress.going = Going(reply.operation, 1, before=facts.waited)
     return progress.going is not None
+
+
+def granted(step: GrantAccess) -> str:
+    """Return what this instance remembers a grant by."""
+    return f"{step.vault} {step.principal}"
 
 
 _RIGHTS = {Reason.NO_RIGHTS, Reason.VAULT_FORBIDDEN}

@@ -59,8 +59,8 @@ async def _outcome(context: Context, item: RevokeAccess, progress: _Progress) ->
             return Stopped((found.barred, *found.blocked))
         if not progress.did:  # before the first write; what was taken since only makes them fewer
             progress.also = await sharing(context, item.address, found.top, found.holds)
-            if len(progress.also) > item.also_affects:
-                return Stopped((_too_many(progress.also, item),))
+            if bar := _undone(progress.also) or _too_many(progress.also, item):
+                return Stopped((bar,))
         if step := await _not_now(context, item, found.takings[0], progress):
             return _ended(step)
         await _take(context, item, found.takings[0], progress)
@@ -100,10 +100,24 @@ def _ended(step: Wait | Blocked) -> Outcome:
     return Waiting(step) if isinstance(step, Wait) else Stopped((step,))
 
 
-def _too_many(also: tuple[Other, ...], item: RevokeAccess) -> Blocked:
+def _too_many(also: tuple[Other, ...], item: RevokeAccess) -> Blocked | None:
+    return _other_count(also, item) if len(also) > item.also_affects else None
+
+
+def _other_count(also: tuple[Other, ...], item: RevokeAccess) -> Blocked:
     named = ", ".join(one.resource for one in also[:5])
     detail = f"{len(also)} others, alsoAffects says {item.also_affects}: {named}{' ...' if also[5:] else ''}"
     return Blocked(Reason.OTHERS_AFFECTED, detail=detail)
+
+
+def _undone(also: tuple[Other, ...]) -> Blocked | None:
+    """Return why it would not last: a rule gives the access back for another resource that has the identity."""
+    other = next((one for one in also if one.restored_by), None)
+    if other is None:
+        return None
+    return Blocked(
+        Reason.CONTRADICTS_RULE, detail=f"rule {other.restored_by!r} for {other.resource} says accessLost: restore"
+    )
 
 
 async def foretold(context: Context, item: RevokeAccess, *, dry_run: bool) -> dict[str, Any]:
@@ -119,7 +133,8 @@ async def foretold(context: Context, item: RevokeAccess, *, dry_run: bool) -> di
     also = await sharing(context, item.address, found.top, found.holds) if found.takings else ()
     if not dry_run:
         _require(found, also, item)
-    held = (found.barred,) if found.barred is not None and found.takings else ()
+    bar = found.barred or _undone(also)
+    held = (bar,) if bar is not None and found.takings else ()
     return {
         "exists": True,
         "steps": [*held, *found.takings],
@@ -139,8 +154,10 @@ def _require(found: Holdings, also: tuple[Other, ...], item: RevokeAccess) -> No
     first = found.barred if found.takings else next(iter(found.blocked), None)
     if first is not None:
         raise Refusal(first.reason, first.detail)
+    if undone := _undone(also):
+        raise Refusal(undone.reason, undone.detail)
     if len(also) != item.also_affects:
-        raise Refusal(Reason.OTHERS_AFFECTED, _too_many(also, item).detail)
+        raise Refusal(Reason.OTHERS_AFFECTED, _other_count(also, item).detail)
 
 
 def _kept(found: Holdings) -> str:

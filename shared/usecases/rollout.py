@@ -16,7 +16,7 @@ from shared.domain.policy import Rule
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service, Verb
-from shared.domain.waves import Member, Rollout, place_of, rollout_before
+from shared.domain.waves import Member, Rollout, line_of, place_of, rollout_before
 from shared.usecases.context import Context
 from shared.usecases.placing import rule_for, tags_in
 
@@ -25,21 +25,26 @@ class Line(Struct, frozen=True):
     """What is rolled out: a key version and what it is made of, or a first key, which has no version."""
 
     rule: Rule
-    target: KeyRef
+    target: KeyRef | None
     material: Material | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what tells the line apart."""
+        return line_of(self.rule.name, self.target.url if self.target else "")
 
 
 async def rollout_for(context: Context, facts: Facts, rule: Rule, what: str, wave: int) -> Rollout:
     """Return how the waves before this one fare, as of a minute ago at most. Raises AppError."""
-    target = parse_key_url(what)
-    history = facts.keys.get(target.key)
-    version = history.find(target.version) if isinstance(history, KeyHistory) and target.version else None
+    target = parse_key_url(what) if what else None
+    history = facts.keys.get(target.key) if target else None
+    version = history.find(target.version) if isinstance(history, KeyHistory) and target and target.version else None
     line = Line(rule, target, version.material if version else None)
 
     async def ask() -> tuple[Member, ...]:
         return await _members(context, line)
 
-    members = await context.recent.rollouts.get(f"{rule.name}\n{what}", context.ports.clock.now, ask)
+    members = await context.recent.rollouts.get(f"{rule.name}\n{line.name}", context.ports.clock.now, ask)
     return rollout_before(rule.waves, wave, members)
 
 
@@ -69,7 +74,7 @@ async def _member(context: Context, line: Line, service: Service, row: Json) -> 
     there = _there(line, service, uses)
     if there is None or not _can(line, service, row, uses) or await _left_alone(context, line, service, address, row):
         return None
-    return Member(address.url, place_of(address.folded, line.target.url), there)
+    return Member(address.url, place_of(address.folded, line.name), there)
 
 
 def _there(line: Line, service: Service, uses: tuple[KeyUse, ...]) -> bool | None:
@@ -77,23 +82,24 @@ def _there(line: Line, service: Service, uses: tuple[KeyUse, ...]) -> bool | Non
     to hold, nor do they hold others.
     """
     target = line.target
-    if target.version is None:
+    if target is None:
         return not lacks_key(service, uses) if service.main_slot else None
-    mine = _mine(line, uses)
+    mine = _mine(target, uses)
     if not mine:
         return None
     return all(use.configured == target and use.effective in {None, target.version} for use in mine)
 
 
-def _mine(line: Line, uses: tuple[KeyUse, ...]) -> list[KeyUse]:
-    key = line.target.key
-    return [use for use in uses if use.configured.key == key and not use.follows and not use.tenant_is_foreign]
+def _mine(target: KeyRef | None, uses: tuple[KeyUse, ...]) -> list[KeyUse]:
+    if target is None:
+        return []
+    return [u for u in uses if u.configured.key == target.key and not u.follows and not u.tenant_is_foreign]
 
 
 def _can(line: Line, service: Service, row: Json, uses: tuple[KeyUse, ...]) -> bool:
     """Return whether the service can be brought there and the rule allows it: who never goes must not hold the rest."""
-    verb = Verb.ENABLE if line.target.version is None else Verb.REPOINT
-    slots = [use.slot for use in _mine(line, uses)] or [service.main_slot]
+    verb = Verb.ENABLE if line.target is None else Verb.REPOINT
+    slots = [use.slot for use in _mine(line.target, uses)] or [service.main_slot]
     for traits in (service.traits_of(row, slot) for slot in slots):
         able = not isinstance(traits.ability(verb), Reason) and not traits.elsewhere
         if not able or not traits.permissions(verb) <= line.rule.may:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from msgspec.structs import replace
+
 from shared.domain.keys import BadKeyUrl, KeyId
+from shared.domain.life import AccessLost
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Json, fold
 from shared.domain.revocation import Hold, Other, keys_lost
 from shared.domain.service import Service
 from shared.errors import NotThere, Refusal
 from shared.usecases.context import Context
+from shared.usecases.placing import rule_for
 
 MOST = 100  # resources of one identity; below each of them may lie collections to be listed
 
@@ -42,17 +46,24 @@ async def _losing(context: Context, body: Json, holds: tuple[Hold, ...]) -> Asyn
         yield Other(address.url)
         return
     if (own := _lost(service, body, address, holds)) is not None:
-        yield own
+        yield await _with_its_rule(context, own, address, body)
     for what in service.children:
         child = context.service(what.type)
         if child is None:
             continue
         try:
             async for one in context.ports.resources.children(address, what, child):
-                if (lost := _lost(child, one, Address(child.type, str(one["id"])), holds)) is not None:
-                    yield lost
+                below = Address(child.type, str(one["id"]))
+                if (lost := _lost(child, one, below, holds)) is not None:
+                    yield await _with_its_rule(context, lost, below, one)
         except NotThere:
             continue  # gone since the index saw it
+
+
+async def _with_its_rule(context: Context, lost: Other, address: Address, body: Json) -> Other:
+    rule = await rule_for(context, address, body)
+    restored = rule is not None and rule.access_lost is AccessLost.RESTORE
+    return replace(lost, restored_by=rule.name) if rule is not None and restored else lost
 
 
 def _lost(service: Service, body: Json, address: Address, holds: tuple[Hold, ...]) -> Other | None:

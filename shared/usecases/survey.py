@@ -16,7 +16,7 @@ from shared.errors import Refusal, TryLater
 from shared.ports import Principal
 from shared.usecases.context import Context
 from shared.usecases.founding import Founded, founded
-from shared.usecases.placing import rule_for, site_of
+from shared.usecases.placing import rule_for, site_of, tags_in
 from shared.usecases.registered import unheard, unregistered
 
 
@@ -80,16 +80,16 @@ async def _above(context: Context, facts: Facts) -> Above | None:
     body = await context.ports.resources.get(service, address)
     if body is None:
         raise TryLater(Reason.CONFLICT, f"{address.url} is not there, and what lies below it is")
-    return Above(address, body, service.api_version, await _bar(context, address, body))
+    rule = await rule_for(context, address, body)
+    return Above(address, body, service.api_version, _bar(body, rule), rule, tags_in(body))
 
 
-async def _bar(context: Context, address: Address, body: Json) -> str:
+def _bar(body: Json, rule: Rule | None) -> str:
     """Return why a resource gets no identity for what lies below it, "" when it may: nothing outside the policy is ever
     written.
     """
     if owner := body.get("managedBy"):
         return f"it belongs to {owner}"
-    rule = await rule_for(context, address, body)
     if rule is None:
         return "no rule is meant for it"
     return "" if rule.encryption is Mode.FIX else f"rule {rule.name!r} does not say encryption: fix"

@@ -17,18 +17,22 @@ def test_without_a_word_of_it_a_rule_tells_and_does_nothing() -> None:
 
 
 def test_a_rule_may_have_keys_rotated_and_grants_restored() -> None:
-    (rule,) = parse_policy(HEAD + "  - {name: all, nearExpiry: rotate, accessLost: restore, may: [grant]}\n").rules
+    (rule,) = parse_policy(
+        HEAD + "  - {name: all, rotation: fix, nearExpiry: rotate, accessLost: restore, may: [grant]}\n"
+    ).rules
     assert (rule.near_expiry, rule.access_lost) == (NearExpiry.ROTATE, AccessLost.RESTORE)
 
 
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("accessLost: restore", "accessLost: restore needs may: [grant]"),
+        ("accessLost: restore\n    rotation: fix", "accessLost: restore needs may: [grant]"),
+        ("accessLost: restore\n    may: [grant]", "accessLost: restore takes rotation: fix; report writes nothing"),
+        ("nearExpiry: rotate", "nearExpiry: rotate takes rotation: fix, or users would stay behind"),
         ("nearExpiry: soon", "nearExpiry: Invalid enum value 'soon'; say notify, rotate"),
         ("accessLost: fix", "accessLost: Invalid enum value 'fix'; say report, restore"),
         (
-            "nearExpiry: rotate\n    origin: imported\n    key: https://kv.vault.azure.net/keys/k",
+            "nearExpiry: rotate\n    rotation: fix\n    origin: imported\n    key: https://kv.vault.azure.net/keys/k",
             "nearExpiry: rotate: an imported key is never rotated in the vault",
         ),
     ],

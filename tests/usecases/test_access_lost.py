@@ -130,7 +130,7 @@ def test_while_writing_is_off_nothing_is_restored(tmp_path: Path) -> None:
     async def story(azure: Azure) -> None:
         azure.environ["CMK_WRITES"] = "off"
         revoke(azure)
-        assert (await looked(azure))["st1"].reasons == (Reason.WRITES_OFF,)
+        assert set((await looked(azure))["st1"].reasons) == {Reason.WRITES_OFF, Reason.ACCESS_LOST}
         assert azure.calls("write") == []
 
     on_azure(with_vault(account("st1", MID)), story, environ=PolicyFile(tmp_path, RESTORE).environ)
@@ -252,3 +252,48 @@ def test_an_ordinary_look_costs_no_question_about_access() -> None:
         assert not [line for line in azure.world.log if "roleAssignments" in line.url]
 
     on_azure(with_vault(account("st1", MID)), story)
+
+
+@pytest.mark.parametrize(
+    ("held", "tags", "reason"),
+    [
+        ("freeze: [{from: 2026-04-30, to: 2026-05-02}]", {}, Reason.FROZEN),
+        ("change: required", {}, Reason.CHANGE_REFERENCE_MISSING),
+        ("rewritesADay: 3", {"managed-by": "terraform"}, Reason.OWNED_BY_CODE),
+    ],
+)
+def test_whatever_holds_a_grant_up_that_access_is_lost_is_told(
+    tmp_path: Path, held: str, tags: dict[str, str], reason: Reason
+) -> None:
+    users = [{**account("st1", MID), "tags": tags}]
+
+    async def story(azure: Azure) -> None:
+        revoke(azure)
+        report = (await looked(azure))["st1"]
+        assert set(report.reasons) == {reason, Reason.ACCESS_LOST}
+        assert "its access to its key should be granted again" in str(report.outcome)
+
+    environ = PolicyFile(tmp_path, f"{RESTORE}    {held}\n").environ
+    on_azure(estate(*users), story, environ=environ)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["one instance", "another instance each time"])
+def test_a_grant_that_is_taken_away_again_and_again_is_told_of_and_not_fought_for(
+    tmp_path: Path, *, anew: bool
+) -> None:
+    async def story(azure: Azure) -> None:
+        for _ in range(3):
+            revoke(azure)
+            assert [type(done.step) for done in (await looked(azure))["st1"].did] == [GrantAccess]
+            azure.app = azure.instance() if anew else azure.app
+            await asyncio.sleep(60)
+        revoke(azure)
+        report = (await looked(azure))["st1"]
+        assert report.did == ()
+        assert set(report.reasons) == {Reason.TUG_OF_WAR, Reason.ACCESS_LOST}
+        assert "granted 3 times since" in str(report.outcome)
+        await asyncio.sleep(timedelta(days=1).total_seconds())
+        assert len((await looked(azure))["st1"].did) == 1
+
+    environ = PolicyFile(tmp_path, RESTORE).environ | {"CMK_EVIDENCE": str(tmp_path / "evidence")}
+    on_azure(estate(account("st1", MID)), story, environ=environ)

@@ -13,6 +13,7 @@ from sandbox.faults import Faults
 from sandbox.keyring import Key
 from shared.domain.keys import KeyId
 from shared.domain.life import AtRisk, Tally
+from shared.domain.order import Order
 from shared.domain.reasons import Reason
 from shared.domain.report import Report, Rotated, Stopped
 from shared.domain.work import Cause, CheckKey, EndingKey, RotateKey, Source, Sweep
@@ -95,6 +96,25 @@ def test_a_key_is_rotated_where_all_its_users_rules_say_so_and_they_move(tmp_pat
         assert len(names(azure)) == 2
 
     on_azure(estate(*users, keys=ends()), story, environ=PolicyFile(tmp_path, ROTATE).environ)
+
+
+@pytest.mark.parametrize("change", ["", "CHG0012345"])
+def test_where_a_change_reference_is_demanded_no_event_rotates_the_key(tmp_path: Path, change: str) -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        cause = Cause("cause-1", Source.EVENT, event_type=NEAR, order=Order(change=change))
+        await azure.put(CheckKey(KEY, cause, azure.time.now()))
+        reports = await azure.drain(until=timedelta(minutes=5))
+        assert len(names(azure)) == (2 if change else 1)
+        if change:
+            assert azure.in_use(one) == names(azure)[-1]
+        else:
+            (found,) = [report for report in reports if told([report])]
+            assert "rule 'all' takes a change reference: POST rotate with one" in str(found.outcome)
+
+    environ = PolicyFile(tmp_path, f"{ROTATE}    change: required\n").environ
+    on_azure(estate(one, keys=ends()), story, environ=environ)
 
 
 def test_one_user_whose_rule_does_not_say_rotate_is_enough_to_leave_the_key(tmp_path: Path) -> None:

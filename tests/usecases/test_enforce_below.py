@@ -15,11 +15,14 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Stopped
 from shared.domain.work import Cause, CheckResource, Source, Sweep
 from shared.usecases.dry_run import plan_for
+from shared.usecases.forms import EnforceWish
+from shared.usecases.wishes import enforce_item
 from tests.support.azure import MID, TENANT, Azure, account, on_azure, principal_of, scope, vault
 from tests.support.enforced import KEYS, changes, enforced, item, refusal
 from tests.support.enforcing import ALL, UAI, assigned, nothing_yet, plain, policy, user_assigned
 from tests.support.keyed import example, in_effect
 from tests.support.moving import resource
+from tests.support.policies import PolicyFile
 
 EVERYTHING = "may: [create-key, grant, harden, irreversible, unproven, put]"
 SYSTEM = {"type": "SystemAssigned", "principalId": principal_of("st1"), "tenantId": TENANT}
@@ -73,6 +76,32 @@ def test_an_account_outside_the_policy_gets_no_identity_for_its_scopes(
         assert changes(azure) == []
 
     on_azure(nothing_yet(one, deep, keys=KEYS), story, environ=policy(tmp_path, ALL, where))
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        ("freeze: [{from: 2026-04-30, to: 2026-05-02}]", Reason.FROZEN),
+        ('windows: [{from: "20:00", to: "21:00"}]', Reason.OUTSIDE_WINDOW),
+        ("change: required", Reason.CHANGE_REFERENCE_MISSING),
+        ("codeTags: {owner: [ledger]}", Reason.OWNED_BY_CODE),
+    ],
+)
+def test_an_account_gets_its_identity_only_when_its_own_rule_lets_it_be_written(
+    tmp_path: Path, held: str, reason: Reason
+) -> None:
+    one, deep = plain("st1"), scope_on_platform()
+    same = (
+        "    encryption: fix\n    rotation: fix\n    key: https://kv-main.vault.azure.net/keys/cmk\n    may: [grant]\n"
+    )
+    rules = f"  - name: accounts\n    where: {{names: [st1]}}\n    {held}\n{same}  - name: scopes\n{same}"
+
+    async def story(azure: Azure) -> None:
+        report = await enforced(azure, deep)
+        assert report.reasons == (reason,)
+        assert changes(azure) == []
+
+    on_azure(nothing_yet(one, deep, keys=KEYS), story, environ=PolicyFile(tmp_path, rules).environ)
 
 
 def test_a_sweep_brings_in_scopes_too(tmp_path: Path) -> None:
@@ -140,6 +169,30 @@ def test_keys_do_not_pass_down_so_what_a_hub_stands_on_is_brought_under_keys_alo
         assert told == dict.fromkeys(told, (Reason.CHOSEN_AT_CREATION,))
 
     on_azure(nothing_yet(one, below, REGISTRY, keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))
+
+
+def test_who_names_a_workspace_has_not_named_the_account_that_code_owns(tmp_path: Path) -> None:
+    one, below = hub(), {**plain("sthub"), "tags": {"managed-by": "terraform"}}
+
+    async def story(azure: Azure) -> None:
+        await azure.put(enforce_item(EnforceWish(str(one["id"])), Cause("h", Source.HTTP), azure.time.now()))
+        told = [report for report in await azure.drain() if report.address == azure.address(below)]
+        assert [report.reasons for report in told] == [(Reason.OWNED_BY_CODE,)]
+        assert changes(azure) == []
+
+    on_azure(nothing_yet(one, below, REGISTRY, keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))
+
+
+def test_who_names_a_server_has_named_its_protector(tmp_path: Path) -> None:
+    properties = {"administratorLogin": "dba", "state": "Ready"}
+    one = resource("Microsoft.Sql/servers", "sqls", properties, tags={"managed-by": "terraform"})
+
+    async def story(azure: Azure) -> None:
+        await azure.put(enforce_item(EnforceWish(str(one["id"])), Cause("h", Source.HTTP), azure.time.now()))
+        await azure.drain()
+        assert changes(azure)
+
+    on_azure(nothing_yet(one, vault(), keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))
 
 
 def test_what_azure_manages_for_a_workspace_is_never_touched(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.queues import queue_of
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.evidence import encode as encode_line
@@ -16,8 +17,9 @@ from shared.domain.keys import parse_key_url
 from shared.domain.preparation import CreateKey, GrantAccess, HardenVault
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Waiting, as_json
+from shared.domain.service import May
 from shared.domain.wish import Wish
-from shared.domain.work import Cause, CheckResource, RotateKey, Source, Sweep
+from shared.domain.work import WORK_QUEUE, Cause, CheckResource, RotateKey, Source, Sweep
 from shared.usecases.preview import preview
 from tests.support.azure import (
     ENCRYPTION_USER,
@@ -45,6 +47,7 @@ from tests.support.enforcing import (
     policy,
     user_assigned,
 )
+from tests.support.moving import resource
 
 
 def test_report_says_so_and_writes_nothing_at_all(tmp_path: Path) -> None:
@@ -250,6 +253,32 @@ def test_a_grant_that_has_not_spread_is_waited_for_and_not_made_again(tmp_path: 
         assert len([line for line in changes(azure) if "roleAssignments" in line]) == 1
 
     on_azure(nothing_yet(one, keys=KEYS), story, environ=policy(tmp_path, ALL))
+
+
+@pytest.mark.parametrize("held", ["", 'windows: [{from: "08:00", to: "08:02"}]'], ids=["at any time", "by windows"])
+def test_what_failed_while_its_grant_spread_is_finished_by_an_app_that_knows_nothing_of_it(
+    tmp_path: Path, held: str
+) -> None:
+    one = resource("Microsoft.OperationalInsights/clusters", "law", {"provisioningState": "Succeeded"})
+    one["identity"] = {"type": "None"}
+
+    async def story(azure: Azure) -> None:
+        azure.world.memory.setdefault("vault", {})["propagation"] = 600
+        await azure.put(item(azure, one))
+        while azure.body(one)["properties"]["provisioningState"] != "Failed":
+            await azure.drain(until=timedelta(minutes=1))
+        work = queue_of(azure.world, "cmkautopilot", WORK_QUEUE)
+        assert work is not None
+        if not held:  # the app dies with all it had; with a window its own message waits for the next day
+            work.messages.clear()
+            azure.app = azure.instance()
+            await azure.put(item(azure, one))
+        await azure.drain(until=timedelta(days=3))
+        assert azure.body(one)["properties"]["keyVaultProperties"]["keyName"] == "cmk"
+        assert azure.body(one)["properties"]["provisioningState"] == "Succeeded"
+
+    may = f"may: [{', '.join(one.value for one in May)}]"
+    on_azure(nothing_yet(one, vault(), keys=KEYS), story, environ=policy(tmp_path, may, *filter(None, [held])))
 
 
 def test_a_grant_that_should_have_spread_long_ago_is_no_longer_waited_for(tmp_path: Path) -> None:

@@ -252,6 +252,21 @@ def test_it_is_refused_at_the_door_and_writes_nothing(tmp_path: Path, why: str) 
     on_azure(estate(ONE), story, environ={**allowed(tmp_path, rules), **environ})
 
 
+def test_it_is_refused_where_another_resources_rule_would_give_the_access_back(tmp_path: Path) -> None:
+    one, other = shared("stone"), shared("stother")
+    rules = f"{RULE}    where: {{names: [stone]}}\n" + RESTORED.replace("name: all", "name: healed")
+
+    async def story(azure: Azure) -> None:
+        with pytest.raises(Refusal, match=r"rule 'healed' for .*stother says accessLost: restore"):
+            await wished(azure, one, also_affects=1)
+        assert (await wished(azure, one, dry_run=True))["steps"][0].reason is Reason.CONTRADICTS_RULE
+        assert changes(azure) == []
+
+    described = estate(one, other, user_assigned(), denied=("stone", "stother"))
+    described |= {"roleAssignments": [granted(VAULT, UAI_PRINCIPAL)]}
+    on_azure(described, story, environ=allowed(tmp_path, rules))
+
+
 def test_what_another_resource_manages_keeps_its_access(tmp_path: Path) -> None:
     managed = {**ONE, "managedBy": f"{group()}/providers/Microsoft.Solutions/applications/app"}
 

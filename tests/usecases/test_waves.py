@@ -11,6 +11,7 @@ import pytest
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Stopped
+from shared.domain.waves import line_of
 from shared.domain.work import Cause, Source, Sweep
 from shared.usecases.forms import ConvergeWish, RotateWish
 from shared.usecases.wishes import converge_item, put_or_plan, rotate_item
@@ -262,7 +263,7 @@ def test_a_dry_run_tells_each_resource_its_wave(tmp_path: Path) -> None:
 
 def test_a_first_key_goes_to_the_canaries_first_and_on_when_they_have_it(tmp_path: Path) -> None:
     plain = users(name="hr", key="")
-    first = canaries(plain, KEY)
+    first = canaries(plain, line_of("all", ""))
     rest = [one for one in plain if one not in first]
 
     def keyed(azure: Azure, some: list[dict[str, Any]]) -> set[str]:
@@ -279,6 +280,22 @@ def test_a_first_key_goes_to_the_canaries_first_and_on_when_they_have_it(tmp_pat
         assert keyed(azure, rest) == keyed(azure, first) == {"Microsoft.Keyvault"}
 
     on_azure(estate(*plain), story, environ=policy(tmp_path, TWO_WAVES, "encryption: fix", f"key: {KEY}"))
+
+
+def test_first_keys_by_a_template_are_one_line_so_that_no_two_wait_for_each_other(tmp_path: Path) -> None:
+    teams = [f"t{number}" for number in range(4)]
+    plain = [{**one, "tags": {"team": teams[at % 4]}} for at, one in enumerate(users(12, name="hr", key=""))]
+    keys = {"kv-main": [{"name": f"cmk-{team}", "versions": [version(OLD)]} for team in teams]}
+
+    async def story(azure: Azure) -> None:
+        await azure.put(Sweep(Cause("timer", Source.TIMER), azure.time.now()))
+        await azure.drain(until=timedelta(hours=3))
+        used = [azure.body(one)["properties"]["encryption"] for one in plain]
+        assert [one["keySource"] for one in used] == ["Microsoft.Keyvault"] * 12
+
+    template = f"key: {KEY}-{{tag:team}}"
+    lines = ("waves: [{share: 30}, {share: 100}]", "stopAt: 0", "encryption: fix", template)
+    on_azure(estate(*plain, keys=keys), story, environ=policy(tmp_path, *lines))
 
 
 def test_an_urgent_order_is_not_answered_by_a_look_that_was_not(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from shared.domain.plan.courtesy import edits_in, wants_rollout
 from shared.domain.plan.deciding import plan, through_another, wanted
 from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
 from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step, Top
+from shared.domain.plan.groundwork import granted_at
 from shared.domain.plan.hard_rules import forbidden
 from shared.domain.plan.rotation import certainty
 
@@ -21,6 +22,7 @@ __all__ = [
     "certainty",
     "edits_in",
     "forbidden",
+    "granted_at",
     "ignored",
     "lacks_key",
     "plan",

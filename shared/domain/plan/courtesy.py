@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.domain.code_marks import mark_of
 from shared.domain.courtesy import Owned, Reference
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, State, usable_since
 from shared.domain.patience import wait_or_give_up, waited_since
-from shared.domain.plan.facts import Action, Facts, SetKeys, Step
+from shared.domain.plan.facts import Action, Facts, Ground, SetKeys, Step
 from shared.domain.policy import Rule
+from shared.domain.preparation import AssignIdentity
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Change, Edit
-from shared.domain.waves import place_of, wave_at
+from shared.domain.waves import line_of, place_of, wave_at
 from shared.domain.windows import frozen_until, next_opening
 
 PRESSING = timedelta(days=1)  # before a version expires, no wave is worth the wait
@@ -23,7 +25,7 @@ def courteous(steps: tuple[Step, ...], facts: Facts) -> tuple[Step, ...]:
     if facts.rule is None or not (steps and isinstance(steps[0], Action)):
         return steps
     edits = edits_in(steps)
-    bar = _others(facts, facts.rule, edits) or _time(facts, facts.rule, edits)
+    bar = _others(facts, facts.rule, edits) or _above(facts, steps, edits) or _time(facts, facts.rule, edits)
     return (bar, *(step for step in steps if not isinstance(step, Action))) if bar else steps
 
 
@@ -42,15 +44,38 @@ def wants_rollout(steps: tuple[Step, ...], facts: Facts) -> tuple[str, int] | No
 
 def _others(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Blocked | None:
     """Return why people have to do something first, or None."""
-    if rule.owned_by_code is Owned.REPORT and not facts.by_name and (mark := mark_of(facts.tags, rule.code_tags)):
-        return Blocked(Reason.OWNED_BY_CODE, detail=f"{mark}; {_told(edits)}")
-    if rule.change is Reference.REQUIRED and not facts.order.change:
-        return Blocked(Reason.CHANGE_REFERENCE_MISSING, detail=f"rule {rule.name!r}; {_told(edits)}")
+    if not facts.by_name and (owned := _owned(facts, rule, facts.tags, edits)):
+        return owned
+    if unreferenced := _unreferenced(facts, rule, edits):
+        return unreferenced
     tug = facts.tug
     if tug is None or len(tug.moments) < rule.rewrites_a_day or facts.by_name or facts.order.urgent:
         return None
-    often = f"set {len(tug.moments)} times since {min(tug.moments).isoformat()} and each time set back"
-    return Blocked(Reason.TUG_OF_WAR, detail=f"{often}, now to {_now(facts, edits)}; {_told(edits)}")
+    often = f"{len(tug.moments)} times since {min(tug.moments).isoformat()} and each time"
+    often = f"set {often} set back, now to {_now(facts, edits)}" if edits else f"granted {often} taken away"
+    return Blocked(Reason.TUG_OF_WAR, detail=f"{often}; {_told(facts, edits)}")
+
+
+def _owned(facts: Facts, rule: Rule, tags: Mapping[str, str], edits: tuple[Edit, ...]) -> Blocked | None:
+    mark = mark_of(tags, rule.code_tags) if rule.owned_by_code is Owned.REPORT else ""
+    return Blocked(Reason.OWNED_BY_CODE, detail=f"{mark}; {_told(facts, edits)}") if mark else None
+
+
+def _unreferenced(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Blocked | None:
+    if rule.change is Reference.NONE or facts.order.change:
+        return None
+    return Blocked(Reason.CHANGE_REFERENCE_MISSING, detail=f"rule {rule.name!r}; {_told(facts, edits)}")
+
+
+def _above(facts: Facts, steps: tuple[Step, ...], edits: tuple[Edit, ...]) -> Wait | Blocked | None:
+    """Return what the rule of the resource above has against it, where that one gets an identity first. A caller has
+    not named that one.
+    """
+    above = facts.ground.above if isinstance(facts.ground, Ground) else None
+    if above is None or above.rule is None or not any(isinstance(step, AssignIdentity) for step in steps):
+        return None
+    bar = _owned(facts, above.rule, above.tags, edits) or _unreferenced(facts, above.rule, edits)
+    return bar or _closed(facts, above.rule, edits)
 
 
 def _time(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | Blocked | None:
@@ -65,7 +90,7 @@ def _not_open(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | None:
     opens = max(map(usable_since, targets)) + rule.waves[line[1]].delay
     if facts.now >= opens or _pressing(facts, edits, opens):
         return None
-    detail = f"wave {line[1] + 1} of {len(rule.waves)}; {_told(edits)}"
+    detail = f"wave {line[1] + 1} of {len(rule.waves)}; {_told(facts, edits)}"
     return _until(facts, Reason.WAVE_NOT_OPEN, opens, detail)
 
 
@@ -75,13 +100,13 @@ def _closed(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | None:
     if opens <= facts.now:
         return None
     reason = Reason.FROZEN if frozen_until(rule.freeze, facts.now) else Reason.OUTSIDE_WINDOW
-    return _until(facts, reason, opens, f"rule {rule.name!r}; {_told(edits)}")
+    return _until(facts, reason, opens, f"rule {rule.name!r}; {_told(facts, edits)}")
 
 
 def _held(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | Blocked | None:
     if facts.rollout is None or not facts.rollout.held(rule.stop_at):
         return None
-    blocked = Blocked(Reason.WAVE_HELD, detail=f"{facts.rollout}; {_told(edits)}")
+    blocked = Blocked(Reason.WAVE_HELD, detail=f"{facts.rollout}; {_told(facts, edits)}")
     return wait_or_give_up(blocked, waited=facts.waited, now=facts.now)
 
 
@@ -90,12 +115,12 @@ def _until(facts: Facts, reason: Reason, moment: datetime, detail: str) -> Wait:
 
 
 def _line(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> tuple[str, int] | None:
-    """Return what the line is for, the version or the first key, and the resource's wave; None: it waits in no line."""
+    """Return the version the line is for, "" for a first key, and the resource's wave; None: it waits in no line."""
     target = next((edit.to for edit in edits if isinstance(edit, Change)), None)
     if not rule.waves or target is None or facts.order.urgent or facts.by_name:
         return None
-    what = target.key.url if _begins(facts, edits) else target.url
-    return what, wave_at(rule.waves, place_of(facts.address.folded, what))
+    what = "" if _begins(facts, edits) else target.url
+    return what, wave_at(rule.waves, place_of(facts.address.folded, line_of(rule.name, what)))
 
 
 def _begins(facts: Facts, edits: tuple[Edit, ...]) -> bool:
@@ -129,6 +154,8 @@ def _now(facts: Facts, edits: tuple[Edit, ...]) -> str:
     return ", ".join(use.configured.url for use in facts.uses if use.slot in slots) or "the platform's key"
 
 
-def _told(edits: tuple[Edit, ...]) -> str:
+def _told(facts: Facts, edits: tuple[Edit, ...]) -> str:
+    if not edits and facts.reach:
+        return "its access to its key should be granted again"
     wanted = (f"{edit.slot} should use {edit.to.url if edit.to else 'the platform key'}" for edit in edits)
     return ", ".join(wanted) or "it should begin to use a key"

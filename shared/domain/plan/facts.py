@@ -32,13 +32,16 @@ class Own(Struct, frozen=True):
 class Above(Struct, frozen=True):
     """The resource above a child, as it was read: the child reaches its key by that one's identity.
 
-    `bar`: why it gets no identity for that, "" when it may get one.
+    `bar`: why it gets no identity for that, "" when it may get one. `rule`: the one that is meant for it, and `tags`:
+    its own; they say when it may be written.
     """
 
     address: Address
     body: Json
     api_version: str
     bar: str = ""
+    rule: Rule | None = None
+    tags: Mapping[str, str] = NO_TAGS
 
 
 class Top(Struct, frozen=True):

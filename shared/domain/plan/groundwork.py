@@ -4,13 +4,15 @@ step, or is in the way.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from shared.domain.keys import WRAP_AND_UNWRAP
 from shared.domain.plan.facts import Facts, Ground
 from shared.domain.policy import Origin, Region, Rule
 from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault, RecoverKey
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.service import May
-from shared.domain.vault import MOST_POLICIES, Vault, lacks
+from shared.domain.vault import MOST_POLICIES, Vault, covers, lacks
 
 _HARDENING = frozenset({May.HARDEN, May.IRREVERSIBLE})
 
@@ -116,6 +118,15 @@ def access(facts: Facts, rule: Rule, ground: Ground) -> GrantAccess | Blocked | 
         return Blocked(Reason.QUOTA, detail=f"{vault.id} has {len(vault.policies)} access policies")
     role, permissions = (needed.role, ()) if vault.rbac else ("", needed.permissions)
     return GrantAccess(vault.id, ground.principal, vault.tenant, role, permissions)
+
+
+def granted_at(facts: Facts) -> datetime | None:
+    """Return since when the identity may use the key that the resource shall begin with, as far as roles tell."""
+    ground = facts.ground
+    if not isinstance(ground, Ground):
+        return None
+    here = (one.since for one in ground.grants if covers(one, ground.vault, ground.key.name))
+    return max((since for since in here if since is not None), default=None)
 
 
 def _may(rule: Rule, *needed: May) -> str:

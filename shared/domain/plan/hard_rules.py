@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from shared.domain.patience import wait_or_give_up
+from shared.domain.patience import PATIENCE, wait_or_give_up
 from shared.domain.plan.facts import Facts
+from shared.domain.plan.groundwork import granted_at
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.service import Settled
 from shared.domain.vault import Vault
@@ -39,9 +40,13 @@ def unsettled(facts: Facts) -> Wait | Blocked | None:
 
 def _failed_for_the_grant(facts: Facts) -> bool:
     """Return whether the resource failed because our own change found no access to the key, and the grant is waited
-    for: such a failure ends with the next change, and with nothing else.
+    for: such a failure ends with the next change, and with nothing else. Who waited may be forgotten (the app died, a
+    window closed meanwhile); the grant's own age is not.
     """
-    return facts.waited is not None and facts.waited.reason is Reason.KEY_ACCESS_DENIED
+    if facts.waited is not None and facts.waited.reason is Reason.KEY_ACCESS_DENIED:
+        return True
+    since = granted_at(facts)
+    return since is not None and facts.now - since <= PATIENCE[Reason.KEY_ACCESS_DENIED].give_up
 
 
 def forbidden_vault(facts: Facts, vault: Vault) -> Blocked | None:

@@ -22,23 +22,24 @@ def unreached(facts: Facts) -> tuple[Step, ...]:
     """
     if facts.wish is not None:
         return ()
-    found = [_lost(facts, use, reach) for use in facts.uses if (reach := facts.reach.get(use.slot))]
-    return tuple(dict.fromkeys(step for step in found if step is not None))
+    found = [step for use in facts.uses if (reach := facts.reach.get(use.slot)) for step in _lost(facts, use, reach)]
+    # What is granted comes first. That access is lost is told as long as it is not granted, whatever holds that up.
+    return tuple(dict.fromkeys(sorted(found, key=lambda step: isinstance(step, Blocked))))
 
 
-def _lost(facts: Facts, use: KeyUse, reach: Reach) -> Step | None:
+def _lost(facts: Facts, use: KeyUse, reach: Reach) -> tuple[GrantAccess | Blocked, ...]:
     vault, key = reach.vault, use.configured.key
     if vault.closed:
-        return Blocked(Reason.VAULT_CLOSED, use.slot, vault.id)
+        return (Blocked(Reason.VAULT_CLOSED, use.slot, vault.id),)
     access = facts.service.traits_of(facts.body, use.slot).access
     missing = {one.principal: lacks(vault, key.name, one.principal, one.grants, access) for one in reach.holders}
     if not missing or not all(missing.values()):
-        return None
+        return ()
     principal = next(iter(missing))
     detail = f"principal {principal} lacks {', '.join(missing[principal])} on {vault.id}"
     if bar := _not_restored(facts, reach):
-        return Blocked(Reason.ACCESS_LOST, use.slot, f"{detail}; {bar}")
-    return _grant(principal, reach, access)
+        return (Blocked(Reason.ACCESS_LOST, use.slot, f"{detail}; {bar}"),)
+    return _grant(principal, reach, access), Blocked(Reason.ACCESS_LOST, use.slot, f"{detail}; to be granted again")
 
 
 def _not_restored(facts: Facts, reach: Reach) -> str:
