@@ -75,8 +75,8 @@ def _above(facts: Facts, steps: tuple[Step, ...], edits: tuple[Edit, ...]) -> Wa
     above = facts.ground.above if isinstance(facts.ground, Ground) else None
     if above is None or above.rule is None or not any(isinstance(step, AssignIdentity) for step in steps):
         return None
-    bar = _owned(facts, above.rule, above.tags, edits) or _unreferenced(facts, above.rule, edits)
-    bar = bar or _closed(facts, above.rule, edits)
+    people = _owned(facts, above.rule, above.tags, edits) or _unreferenced(facts, above.rule, edits)
+    bar = people or _closed(facts, above.rule, edits)
     return replace(bar, detail=f"{above.address.url} would get an identity first; {bar.detail}") if bar else None
 
 
