@@ -146,7 +146,8 @@ async def _run(
     except AppError as error:
         context.recent.forget(item.address)
         waited = _waited(error, item, progress)
-        return _ended((step_for(error, waited, context.ports.clock.now(), item.first_at),), progress)
+        step = step_for(error, waited, context.ports.clock.now(), item.first_at)
+        return _ended((step, *progress.beside), progress)
 
 
 def _waited(error: AppError, item: CheckResource, progress: Progressed) -> Waited | None:
@@ -204,6 +205,7 @@ async def _converge(
     if seen is not None and (clock.now() - seen.at > FRESH or context.recent.written_since(item.address, seen.at)):
         seen = None
     for _ in range(MOST_ROUNDS):
+        progress.beside = ()
         if seen is None:
             async with refusals_told(context, item.address):
                 seen = await see(context, service, item.address)
@@ -223,6 +225,7 @@ async def _converge(
             progress.note_overtaken(steps[0])
         if step := await _not_now(context, item, facts, steps[0], progress):
             return _ended((step, *steps[1:]), progress)
+        progress.beside = tuple(one for one in steps[1:] if isinstance(one, Blocked))
         if clock.now() - as_of <= FRESH and await _act(context, facts, steps[0], progress):
             return _ended((_goes_on(context, item, None),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.

@@ -315,3 +315,14 @@ def test_a_dry_run_for_a_vault_says_whose_access_is_lost_and_what_would_be_grant
         assert bool(granted) is (rules == RESTORE)
 
     on_azure(estate(account("st1", MID)), story, environ=PolicyFile(tmp_path, rules).environ)
+
+
+def test_where_the_grant_is_refused_that_access_is_lost_is_told_all_the_same(tmp_path: Path) -> None:
+    full = policies(*(f"app{number:04}" for number in range(1024)))
+    home = vault(enableRbacAuthorization=False, accessPolicies=full)
+
+    async def story(azure: Azure) -> None:
+        report = (await looked(azure))["st1"]
+        assert set(report.reasons) == {Reason.REFUSED, Reason.ACCESS_LOST}
+
+    on_azure(estate(account("st1", MID), home), story, environ=PolicyFile(tmp_path, RESTORE).environ)
