@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shared.domain.evidence import changed_fields
 from shared.domain.plan import Action, Facts, SetKeys
 from shared.domain.preparation import AssignIdentity
-from shared.domain.reasons import Reason
+from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Done, Write
 from shared.domain.resource import Address, Edit, KeyUse, Request
 from shared.domain.work import Going
@@ -38,6 +38,7 @@ class Progressed(Struct):
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
     told_below: bool = False  # what comes along with the resource was asked for
+    beside: tuple[Blocked, ...] = ()  # what is told beside the step that is being taken
     remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
 

@@ -81,7 +81,8 @@ async def _run(
     except AppError as error:
         context.recent.forget(item.address)
         waited = waited_until_now(error, item, progress)
-        return ended((step_for(error, waited, context.ports.clock.now(), item.first_at),), progress)
+        step = step_for(error, waited, context.ports.clock.now(), item.first_at)
+        return ended((step, *progress.beside), progress)
 
 
 async def _converge(
@@ -92,6 +93,7 @@ async def _converge(
     if seen is not None and (clock.now() - seen.at > FRESH or context.recent.written_since(item.address, seen.at)):
         seen = None
     for _ in range(MOST_ROUNDS):
+        progress.beside = ()
         if seen is None:
             async with refusals_told(context, item.address):
                 seen = await see(context, service, item.address)
@@ -111,6 +113,7 @@ async def _converge(
             progress.note_overtaken(steps[0])
         if step := await not_now(context, item, facts, steps[0], progress):
             return ended((step, *steps[1:]), progress)
+        progress.beside = tuple(one for one in steps[1:] if isinstance(one, Blocked))
         if clock.now() - as_of <= FRESH and await _act(context, facts, steps[0], progress):
             return ended((goes_on(context, item, None),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.

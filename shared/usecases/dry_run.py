@@ -9,7 +9,7 @@ from typing import Any
 from shared.domain.policy import Mode
 from shared.domain.resource import Address, Json, KeyUse, fold
 from shared.domain.service import Service
-from shared.domain.work import CheckResource, Expansion, Sweep
+from shared.domain.work import CheckResource, CheckVault, Expansion, Sweep
 from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.candidates import Scope
 from shared.usecases.context import Context
@@ -52,7 +52,8 @@ def _users_of(found: list[Address], through: list[tuple[str, tuple[str, ...]]]) 
 async def _plan(context: Context, item: Expansion, address: Address) -> dict[str, Any]:
     now = context.ports.clock.now()
     try:
-        steps = await preview(context, CheckResource(address, item.cause, now, now))
+        look = CheckResource(address, item.cause, now, now, reach=isinstance(item, CheckVault))
+        steps = await preview(context, look)
     except AppError as error:
         return {"id": address.url, "error": error.reason.value, "detail": error.detail}
     return {"id": address.url, "exists": steps is not None, "steps": steps or ()}

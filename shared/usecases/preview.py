@@ -23,6 +23,6 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
     if rule is not None and item.wish is None and ignored(service, seen.body, rule):
         return ()
     now = fresh_enough(context)
-    asked = Wanted(rule, item.wish, item.waited, item.cause.order)
+    asked = Wanted(rule, item.wish, item.waited, item.cause.order, item.asked_at if item.reach else None)
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=now)
     return await plan_with_courtesy(context, facts, item)

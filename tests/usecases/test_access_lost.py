@@ -13,10 +13,11 @@ from sandbox.arm.store import drop, save
 from sandbox.identity import issue
 from sandbox.wire import Call
 from shared.domain.preparation import GrantAccess
-from shared.domain.reasons import Reason
+from shared.domain.reasons import Blocked, Reason
 from shared.domain.remedies import REMEDIES
 from shared.domain.report import Converged, Report
 from shared.domain.work import Cause, CheckResource, CheckVault, Source, Sweep
+from shared.usecases.wishes import ConvergeWish, converge_item, put_or_plan
 from tests.support.azure import (
     ENCRYPTION_USER,
     MID,
@@ -297,3 +298,32 @@ def test_a_grant_that_is_taken_away_again_and_again_is_told_of_and_not_fought_fo
 
     environ = PolicyFile(tmp_path, RESTORE).environ | {"CMK_EVIDENCE": str(tmp_path / "evidence")}
     on_azure(estate(account("st1", MID)), story, environ=environ)
+
+
+@pytest.mark.parametrize(
+    "rules", [RESTORE, RESTORE.replace("    accessLost: restore\n", "")], ids=["restore", "report"]
+)
+def test_a_dry_run_for_a_vault_says_whose_access_is_lost_and_what_would_be_granted(tmp_path: Path, rules: str) -> None:
+    async def story(azure: Azure) -> None:
+        revoke(azure)
+        wish = converge_item(ConvergeWish(vault="kv-main.vault.azure.net"), Cause("h", Source.HTTP), azure.time.now())
+        told = await put_or_plan(azure.app.context, wish, dry_run=True)
+        (plan,) = [one for one in told["resources"] if one["id"].endswith("/st1")]
+        assert [one.reason for one in plan["steps"] if isinstance(one, Blocked)] == [Reason.ACCESS_LOST]
+        granted = [one for one in plan["steps"] if isinstance(one, GrantAccess)]
+        report = (await looked(azure))["st1"]
+        assert [done.step for done in report.did] == granted
+        assert bool(granted) is (rules == RESTORE)
+
+    on_azure(estate(account("st1", MID)), story, environ=PolicyFile(tmp_path, rules).environ)
+
+
+def test_where_the_grant_is_refused_that_access_is_lost_is_told_all_the_same(tmp_path: Path) -> None:
+    full = policies(*(f"app{number:04}" for number in range(1024)))
+    home = vault(enableRbacAuthorization=False, accessPolicies=full)
+
+    async def story(azure: Azure) -> None:
+        report = (await looked(azure))["st1"]
+        assert set(report.reasons) == {Reason.REFUSED, Reason.ACCESS_LOST}
+
+    on_azure(estate(account("st1", MID), home), story, environ=PolicyFile(tmp_path, RESTORE).environ)

@@ -99,6 +99,7 @@ def test_an_account_gets_its_identity_only_when_its_own_rule_lets_it_be_written(
     async def story(azure: Azure) -> None:
         report = await enforced(azure, deep)
         assert report.reasons == (reason,)
+        assert f"{one['id']} would get an identity first" in str(report.outcome)
         assert changes(azure) == []
 
     on_azure(nothing_yet(one, deep, keys=KEYS), story, environ=PolicyFile(tmp_path, rules).environ)

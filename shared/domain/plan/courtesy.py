@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from shared.domain.code_marks import mark_of
 from shared.domain.courtesy import Owned, Reference
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, State, usable_since
@@ -74,8 +76,9 @@ def _above(facts: Facts, steps: tuple[Step, ...], edits: tuple[Edit, ...]) -> Wa
     above = facts.ground.above if isinstance(facts.ground, Ground) else None
     if above is None or above.rule is None or not any(isinstance(step, AssignIdentity) for step in steps):
         return None
-    bar = _owned(facts, above.rule, above.tags, edits) or _unreferenced(facts, above.rule, edits)
-    return bar or _closed(facts, above.rule, edits)
+    people = _owned(facts, above.rule, above.tags, edits) or _unreferenced(facts, above.rule, edits)
+    bar = people or _closed(facts, above.rule, edits)
+    return replace(bar, detail=f"{above.address.url} would get an identity first; {bar.detail}") if bar else None
 
 
 def _time(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | Blocked | None:
