@@ -97,8 +97,8 @@ def _opening(windows: Sequence[Window], now: datetime) -> datetime:
 
 @cache
 def zone_of(name: str) -> tzinfo | None:
-    """Return the time zone of an IANA name as this machine knows it, else None. Read once: such data is as good as a
-    constant, and the policy is refused when it is missing.
+    """Return the time zone of an IANA name as this machine knows it, else as `tzdata` does, else None. Read once: such
+    data is as good as a constant.
     """
     try:
         return UTC if name == "UTC" else ZoneInfo(name)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.windows import Day, Freeze, Window, freeze_problems, frozen_until, next_opening, window_problems
+from shared.domain.windows import (
+    Day,
+    Freeze,
+    Window,
+    freeze_problems,
+    frozen_until,
+    next_opening,
+    window_problems,
+    zone_of,
+)
 
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  naive bounds
 TIMES = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
@@ -38,6 +48,17 @@ WEEKEND = Window("22:00", "04:00", (Day.SAT, Day.SUN), "Europe/Berlin")
 )
 def test_a_window_past_midnight_belongs_to_the_day_it_begins_on_in_its_own_time_zone(now: str, opens: str) -> None:
     assert next_opening([WEEKEND], [], at(now)) == at(opens)
+
+
+def test_a_time_zone_needs_no_data_of_the_machine() -> None:
+    zone_of.cache_clear()
+    try:
+        zoneinfo.reset_tzpath(to=())
+        zoneinfo.ZoneInfo.clear_cache()
+        assert next_opening([WEEKEND], [], at("2026-05-01T08:00:00Z")) == at("2026-05-02T20:00:00Z")
+    finally:
+        zoneinfo.reset_tzpath()
+        zone_of.cache_clear()
 
 
 def test_a_window_that_the_clocks_skip_comes_again_a_week_later() -> None:

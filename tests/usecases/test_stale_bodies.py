@@ -33,3 +33,18 @@ def test_a_body_that_is_old_or_was_written_since_is_read_again_before_anything_i
         assert asked == ["GET", "PATCH", "GET"]
 
     on_azure(estate(USER), story)
+
+
+def test_an_old_body_that_looks_well_is_no_reason_to_end() -> None:
+    async def story(azure: Azure) -> None:
+        now = azure.time.now()
+        listed = copy.deepcopy(azure.body(USER))
+        listed["properties"]["encryption"]["keyvaultproperties"] |= {
+            "keyversion": MID,
+            "currentVersionedKeyIdentifier": f"https://kv-main.vault.azure.net/keys/cmk/{MID}",
+        }
+        item = CheckResource(azure.address(USER), Cause("cause-1", Source.EVENT), now, now)
+        await check_resource(azure.app.context, item, Seen(listed, now - FRESH - timedelta(seconds=1)))
+        assert azure.in_use(USER) == MID
+
+    on_azure(estate(USER), story)
