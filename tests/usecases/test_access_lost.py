@@ -17,7 +17,8 @@ from shared.domain.reasons import Blocked, Reason
 from shared.domain.remedies import REMEDIES
 from shared.domain.report import Converged, Report
 from shared.domain.work import Cause, CheckResource, CheckVault, Source, Sweep
-from shared.usecases.wishes import ConvergeWish, converge_item, put_or_plan
+from shared.usecases.forms import ConvergeWish
+from shared.usecases.wishes import converge_item, put_or_plan
 from tests.support.azure import (
     ENCRYPTION_USER,
     MID,
