@@ -28,8 +28,8 @@ RULES = (
     Rule(
         "who would lose a key with it must be counted when it is done, too",
         _REVOKE,
-        "if len(progress.also) > item.also_affects:",
-        "if False:",
+        "if len(also) > item.also_affects else None",
+        "if False else None",
         REVOKE,
     ),
     Rule(
