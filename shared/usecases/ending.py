@@ -6,7 +6,7 @@ process that dies loses nothing, and what a page says twice is said by nobody el
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
+from shared.domain.windows import frozen_until
 from shared.domain.work import CheckKey, EndingKey, RotateKey, Sweep
 from shared.errors import AppError, NotThere, Refusal
 from shared.usecases.context import Context
@@ -157,12 +158,12 @@ def _is_used(key: KeyId, uses: tuple[KeyUse, ...]) -> bool:
 
 async def _with(context: Context, item: EndingKey, tally: Tally, address: Address, body: Json) -> Tally:
     rule = await rule_for(context, address, body)
-    bar = _bar(rule, item, address)
+    bar = _bar(rule, item, address, context.ports.clock.now())
     name = rule.name if rule else ""
     return tally.counting(address.url, bar or f"rule {name!r}", rotate=not bar)
 
 
-def _bar(rule: Rule | None, item: EndingKey, address: Address) -> str:
+def _bar(rule: Rule | None, item: EndingKey, address: Address, now: datetime) -> str:
     """Return why a user's rule bars a rotation, in words; "" if it does not."""
     if rule is None:
         return f"no rule is meant for {address.url}"
@@ -170,6 +171,8 @@ def _bar(rule: Rule | None, item: EndingKey, address: Address) -> str:
         return f"rule {rule.name!r} does not say nearExpiry: rotate"
     if rule.change is Reference.REQUIRED and not item.cause.order.change:
         return f"rule {rule.name!r} takes a change reference: POST rotate with one"
+    if until := frozen_until(rule.freeze, now):  # followers would take the version up, whatever holds the others
+        return f"rule {rule.name!r} is frozen until {until.isoformat()}"
     return ""
 
 

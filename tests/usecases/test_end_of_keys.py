@@ -117,6 +117,20 @@ def test_where_a_change_reference_is_demanded_no_event_rotates_the_key(tmp_path:
     on_azure(estate(one, keys=ends()), story, environ=environ)
 
 
+def test_in_a_freeze_of_one_of_its_users_no_version_is_made_that_followers_would_take_up(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        ((reason, _),) = told(reports := await looked(azure))
+        assert reason is Reason.NEAR_EXPIRY
+        assert [one for one in reports if "rule 'all' is frozen until 2026-05-04" in str(one.outcome)]
+        assert len(names(azure)) == 1
+        await asyncio.sleep(timedelta(days=3).total_seconds())
+        await looked(azure)
+        assert len(names(azure)) == 2
+
+    environ = PolicyFile(tmp_path, f"{ROTATE}    freeze: [{{from: 2026-05-01, to: 2026-05-03}}]\n").environ
+    on_azure(estate(account("st1", ""), keys=ends()), story, environ=environ)
+
+
 def test_one_user_whose_rule_does_not_say_rotate_is_enough_to_leave_the_key(tmp_path: Path) -> None:
     async def story(azure: Azure) -> None:
         reports = await looked(azure)
