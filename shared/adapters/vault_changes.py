@@ -70,21 +70,15 @@ class VaultChanges:
 
     async def allow(self, step: GrantAccess) -> None:
         """Add one access policy, or these permissions to the one that is there. The others stay."""
-        vault = parse_arm_id(step.vault)
-        entry = {
-            "tenantId": step.tenant,
-            "objectId": step.principal,
-            "permissions": {"keys": list(step.permissions)},
-        }
-        body: Any = {"properties": {"accessPolicies": [entry]}}
-        with translated(step.vault):
-            vaults = self._vaults.client(vault.subscription).vaults
-            await vaults.update_access_policy(vault.group, vault.name, "add", body)
+        await self._update(step, "add")
 
     async def disallow(self, step: TakePermissions) -> None:
         """Take these key permissions out of the principal's access policy. What the entry says of secrets and the rest
         is not sent and stays; the others' entries are not touched.
         """
+        await self._update(step, "remove")
+
+    async def _update(self, step: GrantAccess | TakePermissions, how: str) -> None:
         vault = parse_arm_id(step.vault)
         entry = {
             "tenantId": step.tenant,
@@ -94,7 +88,7 @@ class VaultChanges:
         body: Any = {"properties": {"accessPolicies": [entry]}}
         with translated(step.vault):
             vaults = self._vaults.client(vault.subscription).vaults
-            await vaults.update_access_policy(vault.group, vault.name, "remove", body)
+            await vaults.update_access_policy(vault.group, vault.name, how, body)
 
     def _properties(self, step: CreateKey) -> Json:
         like = step.like
