@@ -27,7 +27,13 @@ class ShortRetry(AsyncRetryPolicy[Any, Any]):
     """
 
     def __init__(self) -> None:
-        super().__init__(retry_total=2, retry_backoff_factor=0.3, retry_backoff_max=2, retry_on_methods=sorted(_READS))
+        super().__init__(retry_total=2, retry_backoff_factor=0.3, retry_backoff_max=2)
+
+    def configure_retries(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings for one request. Which methods count is only taken from here: left alone, azure-core
+        sends a PUT or DELETE whose answer got lost once more.
+        """
+        return {**super().configure_retries(options), "methods": _READS}
 
     def is_retry(self, settings: dict[str, Any], response: PipelineResponse[Any, Any]) -> bool:
         """Return whether to try again within this invocation."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import pytest
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from azure.core import AsyncPipelineClient
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.core.rest import HttpRequest
 
 from sandbox.transport import InProcessTransport
-from sandbox.wire import Answer
+from sandbox.wire import Answer, Call, Unreachable
 from sandbox.world import Hooks
-from shared.adapters.connection import managed_identity
+from shared.adapters.connection import ShortRetry, managed_identity
 from tests.support.azure import Azure, estate, on_azure
 
 SCOPE = "https://management.azure.com/.default"
@@ -24,5 +29,24 @@ def test_where_no_token_is_to_be_had_nobody_waits_for_long(status: int, client_i
             await managed_identity(client_id, transport=InProcessTransport(azure.cloud)).get_token(SCOPE)
         assert (azure.time.now() - began).total_seconds() < 3
         assert 1 <= len([one for one in azure.world.log if one.kind == "identity"]) <= 3
+
+    on_azure(estate(), story)
+
+
+def _lost(_: Call, __: Answer) -> Answer:
+    raise Unreachable("the answer got lost")
+
+
+@pytest.mark.parametrize(("method", "times"), [("GET", 3), ("PUT", 1), ("PATCH", 1), ("POST", 1), ("DELETE", 1)])
+@pytest.mark.parametrize("fault", [Hooks(after=_lost), Hooks(after=lambda *_: Answer(503))])
+def test_only_a_read_whose_answer_got_lost_is_sent_again_unseen(fault: Hooks, method: str, times: int) -> None:
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = fault
+        transport = InProcessTransport(azure.cloud)
+        client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient("", policies=[ShortRetry()], transport=transport)
+        request = HttpRequest(method, "https://management.azure.com/subscriptions?api-version=2022-12-01")
+        with suppress(ServiceRequestError):
+            assert (await client.send_request(request)).status_code == 503
+        assert len(azure.world.log) == times
 
     on_azure(estate(), story)
