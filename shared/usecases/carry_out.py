@@ -97,6 +97,7 @@ async def _send(
 ) -> bool:
     """Send the requests of a change one after the other, from where an earlier look had to leave off. Returns whether
     all of them are sent. What was known may be old when the first of them is answered: then it is looked at again.
+    A change whose operation fails at once was made all the same: it is told of with its refusal.
     """
     first, left_off = _sent(step, progress), progress.left_off
     before = left_off.before if left_off is not None else facts.waited
@@ -107,7 +108,13 @@ async def _send(
         reply = await context.ports.resources.send(request)
         if reply.remaining is not None and reply.remaining < FEW_LEFT:
             context.pacer.refused(bucket_of(facts.address), context.ports.clock.now(), REFILL)
-        if reply.operation and not await wait_shortly(context, reply):
+        try:
+            ended = not reply.operation or await wait_shortly(context, reply)
+        except Refusal:
+            if sent == len(requests):
+                _note_sent(context, facts, step, requests, progress, accepted=True)
+            raise
+        if not ended:
             progress.going = Going(reply.operation, sent, step.changes, before)
             return sent == len(requests)
     return True

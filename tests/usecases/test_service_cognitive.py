@@ -124,14 +124,16 @@ def test_a_grant_that_is_not_there_fails_at_the_end_and_is_waited_for() -> None:
     on_azure(using(FORMS, size=2048), story)
 
 
-def test_an_operation_that_fails_is_told_in_azures_words() -> None:
+@pytest.mark.parametrize("seconds", [0, 1, 60])
+def test_an_operation_that_fails_soon_or_late_is_told_in_azures_words_beside_what_was_sent(seconds: int) -> None:
     async def story(azure: Azure) -> None:
-        script(azure, do="fail", code="AccountIsOdd", message="Not today.")
+        script(azure, do="fail", seconds=seconds, code="AccountIsOdd", message="Not today.")
         await azure.check(FORMS)
         await azure.drain(until=timedelta(minutes=10))
         end = azure.reports[-1]
         assert end.reasons == (Reason.REFUSED,)
         assert "AccountIsOdd: Not today." in str(end.outcome)
+        assert [write.slot for write in moves(azure.reports)] == ["encryption"]
 
     on_azure(using(FORMS, size=2048), story)
 
