@@ -162,7 +162,7 @@ def _is_true(world: World, body: Json, reason: str, use: Used) -> bool:
     busy = running(world, str(body["id"]))
     true = {
         Reason.LATEST_UNUSABLE: unusable,
-        Reason.ONLY_OLDER_USABLE: names.index(use.there) > names.index(wanted),
+        Reason.ONLY_OLDER_USABLE: names.index(use.pointer.version or use.there) > names.index(wanted),
         Reason.KEY_ACCESS_DENIED: not access,
         Reason.ACCESS_LOST: not access,
         Reason.FOLLOW_FAILED: unusable or not access,

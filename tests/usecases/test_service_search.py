@@ -19,7 +19,7 @@ from shared.domain.work import Cause, CheckResource, Source
 from tests.services.applying import differences
 from tests.support.azure import MID, OLD, Azure, account, estate, on_azure
 from tests.support.moving import URI, asked, end_of, in_effect, resource, why, wished
-from tests.support.policies import allowing
+from tests.support.policies import PolicyFile, allowing
 
 HOST = "srch1.search.windows.net"
 PROPERTIES = {"provisioningState": "succeeded", "authOptions": {"aadOrApiKey": {"aadAuthFailureMode": "http403"}}}
@@ -200,6 +200,16 @@ def test_an_object_neither_begins_to_use_a_key_nor_goes_back(tmp_path: Path) -> 
 
     estate_ = described(indexes=[HOTELS | key(MID), {"name": "plain", "fields": []}])
     on_azure(estate_, story, environ=allowing(tmp_path, "unproven", "put", "irreversible"))
+
+
+def test_a_rule_that_says_report_says_nothing_of_what_it_would_have_to_allow(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        (told,) = await azure.check(INDEX)
+        assert why(told) == {Reason.REPORT_ONLY}
+        assert azure.calls("write") == []
+
+    environ = PolicyFile(tmp_path, "  - {name: all, rotation: report}\n").environ
+    on_azure(described(indexes=[HOTELS]), story, environ=environ)
 
 
 def test_an_object_is_where_its_service_is_and_no_rule_is_passed_by_under_another_address(tmp_path: Path) -> None:
