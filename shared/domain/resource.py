@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -31,6 +32,7 @@ class ArmId(Struct, frozen=True):
         return self.names[-1]
 
 
+@lru_cache(4096)  # what is asked for again and again; ids that cannot be read are not kept
 def parse_arm_id(text: str) -> ArmId:
     """Read a resource id of any case, with or without a trailing slash.
 

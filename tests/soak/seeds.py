@@ -20,7 +20,7 @@ from tests.soak.hosted import Hosted
 from tests.soak.run import Run
 from tests.support.azure import START
 
-HOSTED = 20  # every so many seeds the app runs under the function host, which costs ten times as much
+HOSTED = 40  # every so many seeds the app runs under the function host, which costs four times as much
 PAGED = 4  # every so many seeds Resource Graph's pages are short
 SPREAD = (0, 0, 300)  # seconds until a grant is known everywhere
 

@@ -25,7 +25,7 @@ def test_a_while_of_trouble_ends_well(first: int) -> None:
     assert not failed, "\n\n".join(f"seed {seed}\n{story}" for seed, story in failed.items())
 
 
-@pytest.mark.parametrize("seed", [7, 20])
+@pytest.mark.parametrize("seed", [7, 40])
 def test_the_same_seed_tells_the_same_story(seed: int) -> None:
     first, second = soak(seed), soak(seed)
     logs = [[(line.at, line.method, line.url, line.status) for line in one.world.log] for one in (first, second)]

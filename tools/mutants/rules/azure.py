@@ -55,6 +55,13 @@ RULES = (
         "== '':",
         "tests/usecases/test_other_hands.py",
     ),
+    Rule(
+        "a write whose answer got lost is not sent again unseen either",
+        _CONNECTION,
+        ', "methods": _READS}',
+        "}",
+        "tests/adapters/test_connection.py",
+    ),
     Rule("only a clear yes lets the app write", "shared/adapters/switch.py", "not in ON:", "in OFF:", ODD_ANSWERS),
     Rule(
         "an operation that failed is not one that ended",

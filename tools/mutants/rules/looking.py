@@ -17,6 +17,13 @@ SWEEP = "tests/usecases/test_sweep.py"
 
 RULES = (
     Rule(
+        "a change whose operation fails at once is told of",
+        "shared/usecases/carry_out.py",
+        "            if sent == len(requests):\n",
+        "            if sent < 0:\n",
+        "tests/usecases/test_service_cognitive.py",
+    ),
+    Rule(
         "a version our copy does not know makes us ask again",
         "shared/usecases/observe.py",
         "if any(version and history.find(version) is None for version in named):",

@@ -27,7 +27,7 @@ RULES = (
     Rule(
         "what is irreversible, unproven or a whole body takes a word in the rule",
         _DECIDING,
-        "needed - allowed",
+        "needed - facts.rule.may",
         "set()",
         PLAN_POLICY,
     ),
