@@ -63,6 +63,7 @@ class Host(FunctionHost):
 class Hosted(Run):
     """The whole app in one process at a time."""
 
+    longest_pause = SELDOM
     life: Life
     host: Host
 

@@ -35,8 +35,8 @@ def judged(one: Run) -> list[str]:
     wrong = [*one.watch.wrong]
     if one.writes_in_last_sweep:
         wrong.append(f"the last sweep wrote {one.writes_in_last_sweep} times")
-    now = one.world.clock.time()
-    if stuck := [message.text for message in messages(one.world, "cmkautopilot", WORK_QUEUE) if message.visible <= now]:
+    due = one.world.clock.time() - one.longest_pause
+    if stuck := [message.text for message in messages(one.world, "cmkautopilot", WORK_QUEUE) if message.visible <= due]:
         wrong.append(f"{len(stuck)} messages were left lying")
     wrong += _unproven(one)
     by_hand = one.people.paper.name

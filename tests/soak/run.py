@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from sandbox.arm.operations import running
 from sandbox.cloud import Cloud
@@ -24,7 +24,7 @@ from shared.usecases.handle import report_poison
 from shared.usecases.intake import take_delivery
 from tests.soak.estates import OWN_GROUP
 from tests.soak.life import Graveyard, Instance, Life, born
-from tests.soak.listener import Listener
+from tests.soak.listener import LATEST, Listener
 from tests.soak.people import People
 from tests.soak.trouble import ARM, Trouble
 from tests.soak.watch import ACCEPTED, Watch
@@ -44,6 +44,7 @@ CALM = DAY + 3 * 3600.0  # what storage takes to follow, what a late event takes
 class Run:
     """What a run needs and what it found."""
 
+    longest_pause: ClassVar[float] = LATEST  # seconds until somebody looks at the queue again
     seed: int
     world: World
     late: list[Json]
