@@ -52,6 +52,9 @@ def _of_storage(call: Call, before: Json, sent: Json) -> Change:
     after = merged(before, sent)
     old, new = following.pointer_of(before), following.pointer_of(after)
     lost = "" if old or _beside_the_key(before) == _beside_the_key(after) else "more than a first key is changed"
+    # Services differ in what they make of an object that comes in parts.
+    if missing := set(at(before, "properties.encryption") or {}) - set(at(sent, "properties.encryption") or {}):
+        lost = f"sent without {', '.join(sorted(missing))} of its encryption"
     return Change(call.path, before, _moves({"": old} if old else {}, {"": new} if new else {}), lost)
 
 

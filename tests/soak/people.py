@@ -194,7 +194,7 @@ class People:
                 self._tell(f"{body['name']} loses its grant")
 
     def _switch(self) -> None:
-        to = self._dice.choice(("off", "on"))
+        to = self._dice.choice(("off", "on", "perhaps"))
         self.counts[f"setting: {to}"] += 1
         self._write(to)
         self._tell(f"writing is switched {to}")

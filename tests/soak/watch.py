@@ -73,6 +73,7 @@ class Handling:
     put: list[bytes] = field(default_factory=list)
     reports: list[Json] = field(default_factory=list)
     sent: datetime | None = None  # its last request but those for tokens
+    unseen: set[str] = field(default_factory=set)  # paths in lower case: what it changed and has not read since
 
 
 handling: ContextVar[Handling | None] = ContextVar("handling", default=None)
@@ -143,8 +144,15 @@ class Watch:
 
     def _changing(self, call: Call, current: Handling | None) -> None:
         """Check a request that may change something before anybody knows what will come of it."""
-        if call.method == "GET" or call.path.lower() == GRAPH:
+        path = call.path.lower()
+        if call.method == "GET" or path == GRAPH:
+            if current is not None:
+                current.unseen.discard(path)
             return
+        if current is not None:
+            if path in current.unseen:
+                self.wrong.append(f"{call.method} {call.path} was sent again unseen")
+            current.unseen.add(path)
         change = change_of(self.world, call)
         if self.enforces and (said := preparation(self.world, call)) is not None:
             self._check_bans(call.path, self._slack(current))
