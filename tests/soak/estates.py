@@ -14,6 +14,7 @@ OWN_GROUP = f"/subscriptions/{SUB}/resourceGroups/rg-own"
 MANAGED_GROUP = f"/subscriptions/{SUB}/resourceGroups/rg-managed"
 OWN_ACCOUNT = "cmkautopilot"
 CERTIFICATE = "tls"
+NEW = "stnew"
 FEDERATED = "88888888-0000-4000-8000-00000000000f"
 ENFORCED = 0.25  # of the runs: with `encryption: fix`
 OTHERS = 0.5  # of the runs: with other services than storage
@@ -72,10 +73,11 @@ def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]], bo
     bodies += _untouchable(dice)
     enforces = dice.random() < ENFORCED
     if enforces:
-        bodies += [_bare(f"stnew{number}", dice) for number in range(dice.choice((1, 1, 2)))]
+        bodies.append(services.IDENTITY)
+        bodies += [_bare(f"{NEW}{number}", dice) for number in range(dice.choice((1, 1, 2)))]
     searched: dict[str, Any] = {}
     if dice.random() < OTHERS:
-        bodies.append(services.IDENTITY)
+        bodies += [] if enforces else [services.IDENTITY]
         for number in range(dice.choice((2, 2, 3))):
             several, objects = services.drawn(dice, number, (OLD, OLD, MID))
             bodies += several
@@ -84,6 +86,9 @@ def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]], bo
     operations = dice.choice((0.05, 1.0, 1.0))
     found = estate(*bodies, keys=KEYS, graphLag=dice.choice((0, 0, 30, 240)), seed=seed, operations=operations)
     found["search"] = searched
+    for body in found["resources"]:
+        if f"/{NEW}" in str(body["id"]) and "identity" not in body and dice.random() < 0.5:
+            body["identity"] = services.ASSIGNED  # for something else, and it has to stay
     grants: list[dict[str, Any]] = [*found["roleAssignments"], *_of_applications(seed)]
     late = [one for one in grants if dice.random() < 0.15]
     found["roleAssignments"] = [one for one in grants if one not in late]
@@ -91,7 +96,7 @@ def drawn(dice: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]], bo
 
 
 def _bare(name: str, dice: random.Random) -> dict[str, Any]:
-    """Return an account on the platform's key, with an identity or without any."""
+    """Return an account on the platform's key, with an identity of its own or without."""
     body = account(name, key="")
     if dice.random() < 0.5:
         del body["identity"]

@@ -78,7 +78,7 @@ class People:
 
     def mend(self) -> None:
         """Switch writing on, put the policy right, and give back what was taken."""
-        self._write("on")
+        self.write("on")
         self.paper.say("on")
         while self._owed:
             self._grant()
@@ -196,10 +196,11 @@ class People:
     def _switch(self) -> None:
         to = self._dice.choice(("off", "on", "perhaps"))
         self.counts[f"setting: {to}"] += 1
-        self._write(to)
+        self.write(to)
         self._tell(f"writing is switched {to}")
 
-    def _write(self, to: str) -> None:
+    def write(self, to: str) -> None:
+        """Set the switch."""
         if to != self.environ[WRITES]:
             self._watch.ban(SWITCH, None if to == "on" else self._world.now())
         self.environ[WRITES] = to

@@ -32,7 +32,7 @@ from tests.support.azure import QUEUE_URI, TOPIC
 
 KEY = parse_key_url("https://kv-main.vault.azure.net/keys/cmk").key
 HAPPENINGS = (5, 12)
-TOLD, KEPT = 0.06, 0.3  # of the runs: with an outcome topic, with evidence
+TOLD, KEPT, UNCLEAR = 0.06, 0.3, 0.1  # of the runs: with an outcome topic, with evidence, begun with no clear switch
 MOST_STEPS = 60  # of a life that ends early
 FATE = "operationFate"  # where the sandbox looks for what a fault has in mind for the next operation
 DAY, QUIET = 86400.0, 1800.0  # seconds
@@ -71,6 +71,8 @@ class Run:
         self.people = People(self.dice, self.world, self.watch, self.environ, self.late, self.tell)
         self.people.paper.enforces = self.watch.enforces = self.enforces
         self.people.paper.say("on")
+        if self.dice.random() < UNCLEAR:
+            self.people.write("perhaps")
         self.graveyard = Graveyard()
         self._fate: Json = {}
         self.instances: list[Instance] = []

@@ -26,13 +26,11 @@ IDENTITY: Json = {
     "location": "westeurope",
     "properties": {"principalId": _PRINCIPAL, "clientId": _CLIENT, "tenantId": TENANT},
 }
-_ATTACHED = {
-    "identity": {
-        "type": "UserAssigned",
-        "userAssignedIdentities": {_IDENTITY: {"principalId": _PRINCIPAL, "clientId": _CLIENT}},
-        "principalId": _PRINCIPAL,  # for the estate's grants
-    }
+ASSIGNED: Json = {
+    "type": "UserAssigned",
+    "userAssignedIdentities": {_IDENTITY: {"principalId": _PRINCIPAL, "clientId": _CLIENT}},
 }
+_ATTACHED = {"identity": {**ASSIGNED, "principalId": _PRINCIPAL}}  # for the estate's grants
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from sandbox.wire import Answer, Call, Json, Unreachable
 
 BEFORE, AFTER, QUEUE = 0.10, 0.07, 0.03  # of a request, and of what the host does with a message
+WRITTEN = 3.0  # times as much goes wrong with changes, of which there are few
 TOO_LATE = 1000.0  # seconds; no client waits so long
 IDENTITY, ARM, WORK = "127.0.0.1", "management.azure.com", "queue.core.windows.net"
 SEARCH, BLOBS = ".search.windows.net", ".blob.core.windows.net"
@@ -29,10 +30,17 @@ def _operation_of(call: Call, answer: Answer) -> str:
     return polled or (named.get("location", "") if answer.status == 202 else "")
 
 
+def _changes(call: Call) -> bool:
+    return call.method in {"PATCH", "PUT"} and (call.host == ARM or call.host.endswith(SEARCH))
+
+
 def _may_be_unseen(call: Call) -> bool:
     """Return whether a request changes something that may have been changed meanwhile."""
-    blob = call.host.endswith(BLOBS) and call.method == "PUT"
-    return blob or (call.method in {"PATCH", "PUT"} and (call.host == ARM or call.host.endswith(SEARCH)))
+    return _changes(call) or (call.host.endswith(BLOBS) and call.method == "PUT")
+
+
+def _weight(call: Call) -> float:
+    return WRITTEN if _changes(call) else 1.0
 
 
 def _error(status: int, code: str, **headers: str) -> Answer:
@@ -63,7 +71,7 @@ class Trouble:
         if _may_be_unseen(call) and self._strikes(CHANGING):
             self.counts["412"] += 1
             return self._refusals()["412"]()
-        if not self._strikes(BEFORE):
+        if not self._strikes(BEFORE * _weight(call)):
             return None
         kind = self._dice.choice(self._kinds(call))
         self.counts[kind] += 1
@@ -86,7 +94,8 @@ class Trouble:
         if call.host != ARM or call.method not in {"PATCH", "PUT"} or not self._fails(DOOMED):
             return {}
         fate = self._dice.choice(("fail", "fail", "cancel", "stall"))
-        return {"do": fate, **({} if fate == "stall" else {"seconds": self._dice.uniform(1, 90)})}
+        soon_or_late = self._dice.choice((self._dice.uniform(0, 3), self._dice.uniform(1, 90)))
+        return {"do": fate, **({} if fate == "stall" else {"seconds": soon_or_late})}
 
     def _refusals(self) -> dict[str, Callable[[], Answer]]:
         return {
@@ -111,7 +120,7 @@ class Trouble:
         if (operation := _operation_of(call, answer)) and self._fails(LIED_ABOUT):
             self._operations[operation] = kind = self._dice.choice((SAID_TO_FAIL, SAID_TO_GO_ON))
             self.counts[kind] += 1
-        if not self._strikes(AFTER):
+        if not self._strikes(AFTER * _weight(call)):
             return answer
         kinds = ["answer lost", "answer too late", "slow", "504 after the effect"]
         if len(answer.body) > 2 and not call.host.endswith(WORK):
