@@ -99,14 +99,14 @@ _TABLE: Final = {
     },
     "Microsoft.CognitiveServices/accounts/encryptionScopes": Rules(put=writing.put, patch=not_allowed),
     "Microsoft.Compute/diskEncryptionSets/associatedResources": _reading(not_here, compute.associated),
-    "Microsoft.Compute/disks": Rules(patch=compute.patch_disk),
-    "Microsoft.Compute/snapshots": Rules(patch=compute.patch_disk),
+    "Microsoft.Compute/disks": Rules(put=compute.put_disk, patch=compute.patch_disk),
+    "Microsoft.Compute/snapshots": Rules(put=compute.put_disk, patch=compute.patch_disk),
     **{
         f"Microsoft.Sql/{server}/{child}": rules
         for server in ("servers", "managedInstances")
         for child, rules in (
             ("keys", Rules(put=writing.put, patch=not_allowed)),
-            ("encryptionProtector", Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed)),
+            ("encryptionProtector", Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed, {"revalidate": sql.revalidate})),
         )
     },
     "Microsoft.Search/searchServices": Rules(

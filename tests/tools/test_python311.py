@@ -1,10 +1,9 @@
 import ast
 from pathlib import Path
 
+import functions
 from tools.python311 import calls
 from tools.python311.check import FUNCTIONS
-
-import functions
 
 ROOT = Path(__file__).resolve().parents[2]
 _OF_CALLS = {"http", "event", "message", "timer"}

@@ -69,8 +69,8 @@ class Result:
     def fine(self) -> bool:
         """Return whether all that must hold does.
 
-        A healthy message that was poisoned, by five deaths, is no failure of its own: the app puts it back once, and the
-        sweep makes up for one that it does not.
+        A healthy message that was poisoned, by five deaths, is no failure of its own: the app puts it back once, and
+        the sweep makes up for one that it does not.
         """
         died = len(self.kills) == self.wanted and all(one.in_flight for one in self.kills)
         wrong = self.other_deaths, self.touched, self.left, self.poison_left

@@ -9,8 +9,10 @@ from typing import Final
 
 from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, attached, client, named, system
 from sandbox.arm.operations import Style
+from sandbox.arm.store import merged
 from sandbox.keyring import Key, KeyVersion
 from sandbox.wire import Json
+from sandbox.world import World
 
 _ENCRYPTION: Final = "properties.encryption"
 _KEY: Final = f"{_ENCRYPTION}.keyVaultProperties"
@@ -22,11 +24,15 @@ def _shows(_body: Json, use: Use, key: Key, version: KeyVersion, when: str) -> J
     return {"properties": {"encryption": {"keyVaultProperties": shown}}}
 
 
+def _endpoint(_world: World, new: Json) -> Json:
+    return merged(new, {"properties": {"endpoint": f"https://{str(new['name']).lower()}.azconfig.io"}})
+
+
 REGISTRIES: Final = Keyed(
     places=(
         Place(_KEY, uri="keyIdentifier", who=(client("identity"), system), when=(f"{_ENCRYPTION}.status", "enabled")),
     ),
-    style=Style.ASYNC,
+    style=Style.MADE,
     owned=tuple(f"{_KEY}.{name}" for name in ("versionedKeyIdentifier", "lastKeyRotationTimestamp")),
     on_later=False,
     off=False,
@@ -52,12 +58,14 @@ BATCH: Final = Keyed(
     places=(Place(_KEY, uri="keyIdentifier", who=(system,), when=(f"{_ENCRYPTION}.keySource", "microsoft.keyvault")),),
     on_later=False,
     follows=DAY,
+    made=200,
 )
 
 STORES: Final = Keyed(
     places=(Place(_KEY, uri="keyIdentifier", who=(client("identityClientId"), system)),),
-    style=Style.ASYNC,
+    style=Style.MADE,
     follows=HOUR,
+    derive=_endpoint,
 )
 
 _CLUSTER: Final = "properties.keyVaultProperties"
@@ -82,6 +90,7 @@ FACTORIES: Final = Keyed(
     bits=(2048,),
     same=("region",),
     patch=("properties", ()),
+    made=200,
     owned=("properties.createTime", "properties.version"),
     off=False,
     follows=DAY,
