@@ -85,6 +85,7 @@ _TABLE: Final = {
             "checkmhsmnameavailability": containers.check_name,
         },
     ),
+    managementgroups.TYPE: _reading(managementgroups.get, managementgroups.list_),
     f"{managementgroups.TYPE}/descendants": _reading(not_here, managementgroups.list_descendants),
     "Microsoft.Resources/tags": Rules(tags.get, not_here, tags.put, tags.patch, tags.delete),
     "Microsoft.Storage/storageAccounts": Rules(
@@ -106,7 +107,10 @@ _TABLE: Final = {
         for server in ("servers", "managedInstances")
         for child, rules in (
             ("keys", Rules(put=writing.put, patch=not_allowed)),
-            ("encryptionProtector", Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed, {"revalidate": sql.revalidate})),
+            (
+                "encryptionProtector",
+                Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed, {"revalidate": sql.revalidate}),
+            ),
         )
     },
     "Microsoft.Search/searchServices": Rules(
