@@ -88,7 +88,18 @@ def test_what_az_reads_before_it_updates_is_there_though_the_estate_says_nothing
     store = at.get(_provider("AppConfiguration/configurationStores/one"))["properties"]
     assert store["endpoint"] == "https://one.azconfig.io"
     nodes = at.get(_provider("ContainerService/managedClusters/one"))["properties"]["identityProfile"]
+    assert nodes["kubeletidentity"]["resourceId"].endswith("/one-agentpool")
     assert set(nodes["kubeletidentity"]) == {"resourceId", "clientId", "objectId"}
+
+
+def test_a_registry_says_whether_it_follows_also_when_the_version_in_effect_stays() -> None:
+    encryption = {"status": "enabled", "keyVaultProperties": {"keyIdentifier": key(NEW)}}
+    at = desk(body("Microsoft.ContainerRegistry/registries", "one", {"encryption": encryption}))
+    path = _provider("ContainerRegistry/registries/one")
+    assert at.get(path)["properties"]["encryption"]["keyVaultProperties"]["keyRotationEnabled"] is False
+    following = {**encryption, "keyVaultProperties": {"keyIdentifier": key()}}
+    ended(at, at.call("PATCH", path, {"properties": {"encryption": following}}))
+    assert at.get(path)["properties"]["encryption"]["keyVaultProperties"]["keyRotationEnabled"] is True
 
 
 def test_a_namespace_shows_an_empty_version_for_a_key_that_it_follows() -> None:

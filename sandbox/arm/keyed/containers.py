@@ -52,17 +52,18 @@ def _filled(world: World, new: Json) -> Json:
     old = world.resources.get(str(new["id"])) or {}
     for path in _FILLED:
         new = kept(old, new, f"properties.{path}")
-    return merged(_nodes(world, new), new)
+    return merged(_given(world, new), new)
 
 
-def _nodes(world: World, cluster: Json) -> Json:
-    """Return the identity of a cluster's nodes: every cluster has one, and az reads it before it updates one."""
+def _given(world: World, cluster: Json) -> Json:
+    """Return what every cluster has and az reads before it updates one: a network, and the identity of its nodes."""
     _, _, subscription, _, group, *_, name = str(cluster["id"]).split("/")
     place = f"/subscriptions/{subscription}/resourceGroups/MC_{group}_{name}_{cluster.get('location', '')}"
     id_ = f"{place}/providers/{identities.UAI}/{name}-agentpool"
     known = identities.assigned(world, id_)
     kubelet = {"resourceId": id_, "clientId": known["clientId"], "objectId": known["principalId"]}
-    return {"properties": {"identityProfile": {"kubeletidentity": kubelet}}}
+    network = {"networkPlugin": "azure", "loadBalancerSku": "standard", "outboundType": "loadBalancer"}
+    return {"properties": {"networkProfile": network, "identityProfile": {"kubeletidentity": kubelet}}}
 
 
 def _kms(world: World, old: Json | None, new: Json) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, attached, client, named, system
+from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, attached, client, named, nested, system
 from sandbox.arm.operations import Style
 from sandbox.arm.store import merged
 from sandbox.keyring import Key, KeyVersion
@@ -20,12 +20,16 @@ _KEY: Final = f"{_ENCRYPTION}.keyVaultProperties"
 
 def _shows(_body: Json, use: Use, key: Key, version: KeyVersion, when: str) -> Json:
     shown: Json = {"versionedKeyIdentifier": use.pointer.identifier(key, version), "lastKeyRotationTimestamp": when}
-    shown["keyRotationEnabled"] = not use.pointer.version
     return {"properties": {"encryption": {"keyVaultProperties": shown}}}
 
 
 def _endpoint(_world: World, new: Json) -> Json:
     return merged(new, {"properties": {"endpoint": f"https://{str(new['name']).lower()}.azconfig.io"}})
+
+
+def _rotating(_world: World, new: Json) -> Json:
+    rotates = [not use.pointer.version for use in REGISTRIES.uses(new)]
+    return merged(new, nested(f"{_KEY}.keyRotationEnabled", rotates[0])) if rotates else new
 
 
 REGISTRIES: Final = Keyed(
@@ -39,6 +43,7 @@ REGISTRIES: Final = Keyed(
     follows=HOUR,
     shows=_shows,
     shown=f"{_KEY}.versionedKeyIdentifier",
+    derive=_rotating,
 )
 
 AUTOMATION: Final = Keyed(
