@@ -17,6 +17,13 @@ SWEEP = "tests/usecases/test_sweep.py"
 
 RULES = (
     Rule(
+        "what was poisoned is put back once, not for ever",
+        "shared/domain/work.py",
+        "if item.cause.revived or not isinstance",
+        "if not isinstance",
+        "tests/domain/test_work.py",
+    ),
+    Rule(
         "a version our copy does not know makes us ask again",
         "shared/usecases/observe.py",
         "if any(version and history.find(version) is None for version in named):",
