@@ -16,6 +16,7 @@ from sandbox.wire import Answer, Json, Refused
 from sandbox.world import World
 
 _SHOWN: Final = ("id", "name", "type", "kind", "managedBy", "location", "tags", "sku", "identity", "plan", "zones")
+_OF_VAULTS: Final = "/microsoft.keyvault/checknameavailability"
 _CLAUSE: Final = re.compile(
     r"\s*(resourceType|resourceGroup|name|location|tagName|tagValue)\s+eq\s+'([^']*)'\s*", re.IGNORECASE
 )
@@ -76,6 +77,8 @@ def check_name(world: World, request: Request) -> Answer:
     """POST checkNameAvailability of storage accounts and vaults."""
     sent = request.body()
     name, type_ = str(sent.get("name", "")), str(sent.get("type", ""))
+    if not type_ and request.call.path.lower().endswith(_OF_VAULTS):  # az names no type
+        type_ = VAULTS
     taken = any(str(body["name"]).lower() == name.lower() for body in world.resources.of_type(type_))
     taken = taken or (type_.lower() == VAULTS.lower() and softdelete.recoverable(world, name) is not None)
     if not taken:

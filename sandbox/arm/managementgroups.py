@@ -1,7 +1,8 @@
 """Microsoft.Management/managementGroups: who lies below whom. Read only; the estate says how it is.
 
-Source: learn rest/api/managementgroups/management-groups/get-descendants (2020-05-01); a subscription's row in Resource
-Graph names its ancestors from the nearest to the root [learn governance/resource-graph samples, management groups].
+Sources: learn rest/api/managementgroups/management-groups/list, get, get-descendants (2020-05-01); a subscription's
+row in Resource Graph names its ancestors from the nearest to the root [learn governance/resource-graph samples,
+management groups].
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sandbox.wire import Answer, Json, Refused
 from sandbox.world import World
 
 TYPE: Final = "Microsoft.Management/managementGroups"
+_OF_CHILD: Final = ("type", "id", "name", "displayName")
 
 
 def load(world: World, entry: Json) -> None:
@@ -34,16 +36,52 @@ def ancestors(world: World, group: str) -> list[Json]:
     return chain
 
 
+def list_(world: World, request: Request) -> Answer:
+    """GET of all groups."""
+    return page(request.call, [_group(world, name) for name in sorted(_names(world).values())])
+
+
+def get(world: World, request: Request) -> Answer:
+    """GET of one group with its parent and, on `$expand=children`, what lies right below it."""
+    name = _required(world, request, request.target.name, "read")
+    body = _group(world, name)
+    above = ancestors(world, name)[1:2]
+    parent = [{"id": f"/providers/{TYPE}/{one['name']}", **one} for one in above]
+    body["properties"]["details"] = {"version": 1, "parent": parent[0] if parent else None}
+    if request.call.query.get("$expand", "").lower() == "children":
+        below = [one for one in _below(world, name) if one["properties"]["parent"]["id"].endswith(f"/{name}")]
+        shown = [{**one, "displayName": one["properties"]["displayName"]} for one in below]
+        body["properties"]["children"] = [{key: one[key] for key in _OF_CHILD} for one in shown]
+    return Answer.of(body)
+
+
 def list_descendants(world: World, request: Request) -> Answer:
     """GET of all that lies below a group, at any depth."""
-    group = request.target.parent.rpartition("/")[2]
-    direct = {str(one.get("managementGroup", "")).lower() for one in world.subscriptions.values()}
-    if group.lower() not in _groups(world) and group.lower() not in direct:
-        who = f"The client '{request.claims.appid}' with object id '{request.claims.oid}'"
-        action = f"{TYPE}/descendants/read"
-        text = f"{who} does not have authorization to perform action '{action}' over scope '{request.target.parent}'"
-        raise Refused(403, "AuthorizationFailed", f"{text} or the scope is invalid.")
+    group = _required(world, request, request.target.parent.rpartition("/")[2], "descendants/read")
     return page(request.call, list(_below(world, group)))
+
+
+def _required(world: World, request: Request, group: str, verb: str) -> str:
+    """Return a group's name as the estate writes it; Refused 403 when there is none or it is hidden."""
+    found = _names(world).get(group.lower())
+    if found is None:
+        who = f"The client '{request.claims.appid}' with object id '{request.claims.oid}'"
+        scope = f"/providers/{TYPE}/{group}"
+        text = f"{who} does not have authorization to perform action '{TYPE}/{verb}' over scope '{scope}'"
+        raise Refused(403, "AuthorizationFailed", f"{text} or the scope is invalid.")
+    return found
+
+
+def _names(world: World) -> dict[str, str]:
+    direct = (str(one.get("managementGroup") or "") for one in world.subscriptions.values())
+    return {name.lower(): name for name in direct if name} | {
+        lower: str(known["name"]) for lower, known in _groups(world).items()
+    }
+
+
+def _group(world: World, name: str) -> Json:
+    properties = {"tenantId": world.tenant_id, "displayName": name}
+    return {"id": f"/providers/{TYPE}/{name}", "type": TYPE, "name": name, "properties": properties}
 
 
 def _below(world: World, group: str) -> Iterator[Json]:

@@ -1,7 +1,7 @@
 """Long-running operations: what a write begins, and what the world's clock ends.
 
 Nothing runs in between. Whoever reads the resource or the operation after its time brings about the end, judged by
-what holds at that moment. A service answers in one of three styles; how its resource looks meanwhile is the rule's.
+what holds at that moment. A service answers in one of four styles; how its resource looks meanwhile is the rule's.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Style(Enum):
     """How a write that takes long is answered, and from how many to how many seconds it takes (a choice, by seed)."""
 
     ASYNC = (202, True, 5.0, 90.0)  # 202, Azure-AsyncOperation and Location
+    MADE = (201, True, 5.0, 90.0)  # the same with 201 and the body: its SDK takes 200 and 201 only
     LOCATION = (202, False, 5.0, 120.0)  # 202 and Location only, which answers 202 until the end
     ECHO = (200, True, 20.0, 240.0)  # 200 with the body, and an operation that has still to be polled
 
@@ -71,7 +72,7 @@ def begin(
     begun = Operation(world.new_id(), request, word, now, now + seconds, finish, undo, fate)
     memory["known"][begun.id] = memory["running"][request.target.id.lower()] = begun
     headers = _headers(begun, body, style.polled) | {"Retry-After": _retry(begun, now)}
-    return Answer.of(body, style.status, headers) if style.status == 200 else Answer(style.status, headers)  # noqa: PLR2004
+    return Answer(style.status, headers) if style.status == 202 else Answer.of(body, style.status, headers)  # noqa: PLR2004
 
 
 def running(world: World, id_: str) -> bool:

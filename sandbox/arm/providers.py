@@ -15,16 +15,29 @@ from sandbox.world import World
 # Providers that clients ask about, their types, and the newest api-version of the SDKs [services.md, versions table].
 _KNOWN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "Microsoft.Authorization": ("2022-04-01", ("locks", "roleAssignments", "roleDefinitions")),
+    "Microsoft.Insights": ("2021-05-01-preview", ("diagnosticSettings",)),
     "Microsoft.KeyVault": ("2026-05-15", ("vaults", "vaults/keys", "deletedVaults")),
     "Microsoft.ManagedIdentity": ("2024-11-30", ("userAssignedIdentities",)),
+    "Microsoft.Management": ("2020-05-01", ("managementGroups",)),
     "Microsoft.ResourceGraph": ("2022-10-01", ("resources",)),
     "Microsoft.Resources": ("2025-04-01", ("resourceGroups", "subscriptions", "tenants", "resources")),
     "Microsoft.Storage": ("2026-09-01", ("storageAccounts", "storageAccounts/encryptionScopes")),
 }
-# The others that the sandbox knows types of, as their rules write them: in lower case.
+# The others that the sandbox knows types of, as Azure writes their names; their types are in lower case here.
+_OTHERS: Final = (
+    *("AppConfiguration", "Automation", "Batch", "CognitiveServices", "Compute", "ContainerInstance"),
+    *("ContainerRegistry", "ContainerService", "DBforMySQL", "DBforPostgreSQL", "DataFactory", "Databricks"),
+    *("DocumentDB", "EventGrid", "EventHub", "Kusto", "MachineLearningServices", "OperationalInsights", "Search"),
+    *("ServiceBus", "Sql", "Synapse"),
+)
+
+
+def _types(name: str) -> tuple[str, ...]:
+    return tuple(type_.partition("/")[2] for type_ in TABLE if type_.startswith(f"{name.lower()}/"))
+
+
 _PROVIDERS: Final = {name.lower(): (name, *told) for name, told in _KNOWN.items()} | {
-    name: (name, "2025-01-01", tuple(type_.partition("/")[2] for type_ in TABLE if type_.startswith(f"{name}/")))
-    for name in sorted({type_.partition("/")[0] for type_ in TABLE} | {"microsoft.eventgrid", "microsoft.search"})
+    f"microsoft.{name.lower()}": (f"Microsoft.{name}", "2025-01-01", _types(f"Microsoft.{name}")) for name in _OTHERS
 }
 _MISSING: Final = "MissingSubscriptionRegistration"
 

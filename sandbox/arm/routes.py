@@ -85,6 +85,7 @@ _TABLE: Final = {
             "checkmhsmnameavailability": containers.check_name,
         },
     ),
+    managementgroups.TYPE: _reading(managementgroups.get, managementgroups.list_),
     f"{managementgroups.TYPE}/descendants": _reading(not_here, managementgroups.list_descendants),
     "Microsoft.Resources/tags": Rules(tags.get, not_here, tags.put, tags.patch, tags.delete),
     "Microsoft.Storage/storageAccounts": Rules(
@@ -99,14 +100,17 @@ _TABLE: Final = {
     },
     "Microsoft.CognitiveServices/accounts/encryptionScopes": Rules(put=writing.put, patch=not_allowed),
     "Microsoft.Compute/diskEncryptionSets/associatedResources": _reading(not_here, compute.associated),
-    "Microsoft.Compute/disks": Rules(patch=compute.patch_disk),
-    "Microsoft.Compute/snapshots": Rules(patch=compute.patch_disk),
+    "Microsoft.Compute/disks": Rules(put=compute.put_disk, patch=compute.patch_disk),
+    "Microsoft.Compute/snapshots": Rules(put=compute.put_disk, patch=compute.patch_disk),
     **{
         f"Microsoft.Sql/{server}/{child}": rules
         for server in ("servers", "managedInstances")
         for child, rules in (
             ("keys", Rules(put=writing.put, patch=not_allowed)),
-            ("encryptionProtector", Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed)),
+            (
+                "encryptionProtector",
+                Rules(sql.get, sql.list_, sql.put, not_allowed, not_allowed, {"revalidate": sql.revalidate}),
+            ),
         )
     },
     "Microsoft.Search/searchServices": Rules(

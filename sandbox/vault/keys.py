@@ -48,6 +48,13 @@ def buried(world: World, vault: Json, name: str) -> Key:
 
 def create(world: World, vault: Json, name: str, body: Json) -> Key:
     """Make a key, or a new version of one that exists; tells Event Grid."""
+    key, version = made(world, vault, name, body)
+    events.tell(world, vault, host_of(vault), key, version, type_=events.CREATED)
+    return key
+
+
+def made(world: World, vault: Json, name: str, body: Json) -> tuple[Key, KeyVersion]:
+    """Make a key, or a new version of one that exists, as a body asks; tells nobody."""
     if not NAME.fullmatch(name):
         raise refusals.bad(f"The request URI contains an invalid name: {name}")
     kty, bits = _material(body)
@@ -68,8 +75,7 @@ def create(world: World, vault: Json, name: str, body: Json) -> Key:
             older.kty, older.bits = key.kty_of(older), key.bits_of(older)
         key.kty, key.bits = kty, bits
     key.versions.append(version)
-    events.tell(world, vault, host_of(vault), key, version, type_=events.CREATED)
-    return key
+    return key, version
 
 
 def rotate(world: World, vault: Json, key: Key) -> KeyVersion:

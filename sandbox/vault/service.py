@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from sandbox.identity import Claims, bearer
 from sandbox.keyring import Key, KeyVersion
-from sandbox.vault import access, bundles, crypto, keys, policy, refusals, timed
+from sandbox.vault import access, backups, bundles, crypto, keys, policy, refusals, timed
 from sandbox.wire import Answer, Call, Json, Refused, Unreachable
 from sandbox.world import World
 
@@ -77,6 +77,14 @@ def _keys(request: _Request, rest: tuple[str, ...]) -> Answer:
             request.need("list")
             living = [key for key in world.keyring.of(str(vault["name"])) if key.deleted is None and key.versions]
             return _page(request, living, lambda key: bundles.item(vault, request.call.host, key))
+        case "POST", ("restore",):
+            request.need("restore")
+            key = backups.restore(world, vault, _body(request))
+            return Answer.of(request.bundle(key, key.latest))
+        case "PUT", (name,):
+            request.need("import", name)
+            key = backups.import_(world, vault, name, _body(request))
+            return Answer.of(request.bundle(key, key.latest))
         case "POST", (name, "create"):
             request.need("create", name)
             key = keys.create(world, vault, name, _body(request))
@@ -106,6 +114,9 @@ def _key(request: _Request, name: str, rest: tuple[str, ...]) -> Answer:  # noqa
             request.need("rotate", name)
             key = keys.living(world, vault, name)
             return Answer.of(request.bundle(key, keys.rotate(world, vault, key)))
+        case "POST", ("backup",):
+            request.need("backup", name)
+            return Answer.of(backups.take(world, keys.living(world, vault, name)))
         case "DELETE", ():
             request.need("delete", name)
             key = keys.living(world, vault, name)

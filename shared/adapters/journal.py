@@ -26,6 +26,7 @@ from shared.domain.report import (
     as_json,
 )
 from shared.domain.vault_audit import Audited
+from shared.domain.work import Source
 
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
@@ -34,6 +35,9 @@ _LOG = logging.getLogger("cmk")
 PLATFORM = "the platform's key"
 EVENT_TYPE = "CmkAutopilot.Report"
 _WARN_AGAIN = timedelta(hours=1)
+# What an event alone brings about, which anybody may have forged, is warned of so often an hour for each reason.
+_FORGEABLE = frozenset({Reason.VAULT_NOT_KNOWN, Reason.REFUSED})
+_MOST_FORGEABLE = 20
 _MOST_WARNED = 10_000  # resources and reasons remembered; the oldest is forgotten
 
 
@@ -54,10 +58,11 @@ class LogSink:
 
     def __init__(self) -> None:
         self._warned: dict[tuple[str, Reason], datetime] = {}
+        self._forgeable: dict[Reason, list[datetime]] = {}
 
     async def write(self, report: Report) -> None:
-        """Log the report; what is stopped as a warning once an hour for each resource and reason, what was not even
-        looked at only for the curious.
+        """Log the report; what is stopped as a warning once an hour for each resource and reason (and so often for all
+        that events may bring about by themselves), what was not even looked at only for the curious.
         """
         outcome = report.outcome
         level = logging.INFO
@@ -79,6 +84,7 @@ class LogSink:
             (target, reason)
             for reason in report.reasons
             if (at := self._warned.get((target, reason))) is None or report.at - at >= _WARN_AGAIN
+            if self._has_room(reason, report)
         ]
         for one in news:
             self._warned.pop(one, None)  # to the end: the first in line is the oldest
@@ -86,6 +92,15 @@ class LogSink:
         while len(self._warned) > _MOST_WARNED:
             del self._warned[next(iter(self._warned))]
         return bool(news)
+
+    def _has_room(self, reason: Reason, report: Report) -> bool:
+        """Return whether a warning of this reason is among those that events may bring about in an hour."""
+        asked = report.item is not None and report.item.cause.source is Source.EVENT
+        if reason not in _FORGEABLE or not asked or report.wrote:
+            return True
+        recent = [at for at in self._forgeable.get(reason, ()) if report.at - at < _WARN_AGAIN]
+        self._forgeable[reason] = [*recent, report.at][:_MOST_FORGEABLE]
+        return len(recent) < _MOST_FORGEABLE
 
 
 def _about(report: Report) -> str:

@@ -230,7 +230,7 @@ REMEDIES = {
         "Identity Operator there."
     ),
     Reason.QUOTA: "A quota or limit is used up. Raise it or free some of it.",
-    Reason.REFUSED: "Azure refused the change; its code and message are in the report.",
+    Reason.REFUSED: "Azure refused what was asked of it, a look or a change; its code and message are in the report.",
     Reason.PROVISIONING_FAILED: "The resource is in a failed state, or stopped. Repair or start it first.",
     Reason.FOREIGN_HOST: "The address is not one of Azure's in this cloud; nothing was sent there.",
     Reason.THROTTLED: "Azure asks to wait; the work goes on by itself.",

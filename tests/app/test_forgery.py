@@ -166,6 +166,23 @@ def test_a_flood_of_forged_vaults_costs_one_query_and_asks_no_vault() -> None:
     with_app(estate(BEHIND), story)
 
 
+def test_a_flood_of_forged_events_brings_twenty_warnings_an_hour_and_hides_none_that_somebody_asked_for() -> None:
+    elsewhere = [str(one["data"]["resourceUri"]).replace("1111-1111", "9999-9999") for one in GONE]
+
+    async def story(app: WholeApp) -> None:
+        assert await app.deliver(EVIL) == 202
+        assert await app.deliver([resource_event(one) for one in elsewhere], to="resource_events") == 202
+        await app.run_until_quiet()
+        for reason in ("vault_not_known", "refused"):
+            stopped = [line for line in app.lines if f" {reason} [" in line.text]
+            assert [len(stopped), sum(line.level == logging.WARNING for line in stopped)] == [40, 20]
+        await app.post("converge", {"resource": elsewhere[-1]})
+        await app.run_until_quiet()
+        assert [line.level for line in app.lines if " refused [" in line.text][-1] == logging.WARNING
+
+    with_app(estate(BEHIND), story)
+
+
 def test_a_flood_of_forged_resources_costs_a_read_each_and_writes_nothing() -> None:
     async def story(app: WholeApp) -> None:
         assert await app.deliver(GONE, to="resource_events") == 202

@@ -28,6 +28,7 @@ from shared.domain.work import (
     WorkItem,
     decode,
     encode,
+    revived,
 )
 
 moments = st.datetimes(timezones=st.just(UTC), min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1))  # noqa: DTZ001  hypothesis wants naive bounds
@@ -76,3 +77,12 @@ def test_an_item_of_another_version_is_refused() -> None:
 def test_an_item_too_long_for_a_message_is_refused() -> None:
     with pytest.raises(BadWorkItem, match="does not fit"):
         encode(Sweep(Cause("c", Source.TIMER), datetime(2026, 1, 1, tzinfo=UTC), cursor="x" * 50_000))
+
+
+def test_what_was_put_back_once_is_not_put_back_again_and_one_resource_never() -> None:
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    first = CheckKey(KeyId("https://kv.vault.azure.net", "k"), Cause("1", Source.EVENT), at)
+    again = revived(first)
+    assert isinstance(again, CheckKey)
+    assert (again.cause.revived, again.key, revived(again)) == (True, first.key, None)
+    assert revived(CheckResource(Address("a", "b"), Cause("1", Source.EVENT), at, at)) is None

@@ -57,3 +57,15 @@ def test_a_subscriptions_row_names_its_ancestors_the_nearest_first() -> None:
     (row,) = ask(world(), "POST", "Microsoft.ResourceGraph/resources?", query).json()["data"]
     chain = row["properties"]["managementGroupAncestorsChain"]
     assert [one["name"] for one in chain] == ["leaf", "top"]
+
+
+def test_groups_are_listed_and_one_is_shown_with_what_lies_right_below_it() -> None:
+    of = world()
+    listed = ask(of, "GET", "Microsoft.Management/managementGroups?").json()["value"]
+    assert [one["name"] for one in listed] == ["leaf", "top"]
+    top = ask(of, "GET", "Microsoft.Management/managementGroups/TOP?$expand=children&").json()["properties"]
+    assert (top["details"]["parent"], [one["name"] for one in top["children"]]) == (None, ["leaf"])
+    leaf = ask(of, "GET", "Microsoft.Management/managementGroups/leaf?").json()["properties"]
+    assert leaf["details"]["parent"]["name"] == "top"
+    assert "children" not in leaf
+    assert ask(of, "GET", "Microsoft.Management/managementGroups/none?").status == 403

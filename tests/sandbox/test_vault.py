@@ -321,7 +321,7 @@ def test_a_vault_that_does_not_exist_does_not_resolve() -> None:
     _with_keys(_world(), main, url="https://elsewhere.vault.azure.net")
 
 
-@pytest.mark.parametrize("path", ["/secrets/one", "/keys/cmk/backup", "/keys/cmk/0/sign"])
+@pytest.mark.parametrize("path", ["/secrets/one", "/keys/cmk/release", "/keys/cmk/0/sign"])
 def test_what_the_sandbox_does_not_do_is_answered_501_by_name(path: str) -> None:
     answer = _post(_world(), path)
     assert (answer.status, answer.json()["error"]["code"]) == (501, "NotInSandbox")

@@ -106,9 +106,9 @@ def _get(url: str, headers: dict[str, str]) -> Any:
 
 
 @contextmanager
-def running(name: str, *, app: bool) -> Iterator[Azure]:
+def running(name: str, *, app: bool, estate: Path = ESTATE) -> Iterator[Azure]:
     """Run a sandbox on free ports, with this app or without, and end it afterwards. Raises WrongError if it cannot."""
-    command = [sys.executable, "-m", "sandbox", "up", "--estate", str(ESTATE), "--port", "0", "--json"]
+    command = [sys.executable, "-m", "sandbox", "up", "--estate", str(estate), "--port", "0", "--json"]
     command += ["--folder", str(HOME / "runs" / name), *(["--app", str(ROOT), "--app-port", "0"] if app else [])]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  our own
         try:

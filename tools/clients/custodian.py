@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tools.clients.azure import KEY, OLD, PINNED, PLAIN, VAULT, WHO, Azure, account_id
+from tools.clients.azure import KEY, OLD, PINNED, PLAIN, VAULT, VAULTS, WHO, Azure, account_id
 from tools.clients.looks import expect, key_has, pinned, stored
 from tools.clients.steps import Client, Done, Look, Step
 
@@ -51,6 +51,22 @@ def steps(home: Path) -> tuple[Step, ...]:
         policy("keys-older-than-a-month", KEY, _OTHER),
         policy("keys-tagged", KEY, looks=(key_has(KEY, 2, tags={"seen": "custodian"}, enabled=True),)),
         policy("accounts-by-resource-list", PINNED, PLAIN),
+        policy("cosmos-with-a-key", "cosmos-clients"),
+        policy("vaults-with-access-policies", "kv-policies"),
+        policy(
+            "vaults-given-a-policy",
+            "kv-policies",
+            looks=(
+                stored(f"{VAULTS}/kv-policies", "properties.accessPolicies.1.permissions.keys", ["get"]),
+                stored(f"{VAULTS}/kv-policies", "properties.accessPolicies.0.permissions.keys.2", "unwrapKey"),
+            ),
+        ),
+        policy(
+            "accounts-closed",
+            PINNED,
+            looks=(stored(account_id(PINNED), "properties.networkAcls.defaultAction", "Deny"), pinned(PINNED, OLD)),
+        ),
+        policy("accounts-locked", PLAIN),
     )
 
 

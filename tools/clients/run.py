@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tools.clients import az, custodian, hand
-from tools.clients.azure import WrongError, running
+from tools.clients import az, custodian, hand, services
+from tools.clients.azure import ESTATE, WrongError, running
 from tools.clients.environments import HOME, NoEnvironmentError, environment
 from tools.clients.steps import Client, Row
 
-PARTS = ("az", "custodian", "hand")
+PARTS = ("az", "services", "custodian", "hand")
+_BY_AZ = ("az", "services", "hand")
 _PROGRAMS = {"az": "az", "custodian": "custodian"}
 _SHOWN = 150  # characters of a command in the table
 
@@ -54,7 +55,7 @@ def _end(*_: object) -> None:
 def _environments(parts: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
     programs: dict[str, Path] = {}
     problems: list[str] = []
-    for client in sorted({"az" if part == "hand" else part for part in parts}):
+    for client in sorted({_client(part) for part in parts}):
         sys.stderr.write(f"environment for {client}: made if it is not there, which takes minutes ...\n")
         try:
             programs[client] = environment(client, _PROGRAMS[client])
@@ -63,17 +64,23 @@ def _environments(parts: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
     return programs, problems
 
 
+def _client(part: str) -> str:
+    return "az" if part in _BY_AZ else part
+
+
 def _run(part: str, programs: dict[str, Path]) -> Iterator[Row]:
-    if ("az" if part == "hand" else part) not in programs:
+    if _client(part) not in programs:
         return
     home = HOME / "runs" / part
-    with running(part, app=part == "hand") as azure:
+    with running(part, app=part == "hand", estate=services.ESTATE if part == "services" else ESTATE) as azure:
         person = Client("az", programs["az"], home, azure) if "az" in programs else None
         other = None
         if "custodian" in programs:
             other = Client("custodian", programs["custodian"], home, azure, dict(custodian.SERVICE_PRINCIPAL))
         if part == "az" and person is not None:
             yield from (person.run(step) for step in az.STEPS)
+        elif part == "services" and person is not None:
+            yield from (person.run(step) for step in services.STEPS)
         elif part == "custodian" and other is not None:
             custodian.prepare(other)
             steps = custodian.steps(home)

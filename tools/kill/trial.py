@@ -32,7 +32,7 @@ LOCK_SECONDS = 5
 GARBAGE = "this is no work item"
 _DEQUEUES = 5  # host.json: as often a message is tried
 _LOOK_SECONDS = 0.25
-_PATIENCE = 60.0  # seconds without anything new
+_PATIENCE = 150.0  # seconds without anything new: the app puts a poisoned page back once, a minute later
 _CALM = 5.0  # such seconds after which an empty queue means that nothing more will come
 _BASE64: dict[str, Any] = {
     "message_encode_policy": TextBase64EncodePolicy(),
@@ -69,7 +69,8 @@ class Result:
     def fine(self) -> bool:
         """Return whether all that must hold does.
 
-        A healthy message that was poisoned, by five deaths, is no failure of its own: the sweep has to make up for it.
+        A healthy message that was poisoned, by five deaths, is no failure of its own: the app puts it back once, and
+        the sweep makes up for one that it does not.
         """
         died = len(self.kills) == self.wanted and all(one.in_flight for one in self.kills)
         wrong = self.other_deaths, self.touched, self.left, self.poison_left

@@ -23,6 +23,10 @@ def _capable(_world: World, _old: Json | None, new: Json) -> None:
         raise refuse(ACCOUNTS, "This account does not support customer-managed keys.")
 
 
+def _completed(_world: World, new: Json) -> Json:
+    return new if new.get("sku") else {**new, "sku": {"name": "S0"}}
+
+
 def _policies_only(world: World, old: Json | None, new: Json) -> None:
     known = {use.pointer.host for use in ACCOUNTS.uses(old)} if old else set()
     for use in ACCOUNTS.uses(new):
@@ -58,6 +62,7 @@ ACCOUNTS = Keyed(
     changing="Accepted",
     owned=_OWNED,
     also=(_capable,),
+    derive=_completed,
     kinds={
         "openai": {"also": (_capable, _policies_only)},
         "speechservices": {"also": (_by_storage,)},

@@ -7,6 +7,7 @@ disk's encryption is UNVERIFIED and refused here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from sandbox.arm import generic, operations
@@ -71,8 +72,10 @@ SETS: Final[Keyed] = Keyed(
     places=(Place(_ACTIVE, uri="keyUrl", who=(_foreign, system, attached)),),
     version="pinned",
     same=("region",),
+    granted_later=True,  # [azure-cli disk-encryption-set: create, then give its identity access]
     invalid="InvalidParameter",
     style=Style.ASYNC,
+    made=200,
     owned=tuple(f"properties.{name}" for name in ("previousKeys", "lastKeyRotationTimestamp", "autoKeyRotationError")),
     fixed=("properties.encryptionType",),
     off=False,
@@ -96,6 +99,11 @@ def _users(world: World, set_: str) -> Iterator[Any]:
     for body in world.resources.under(""):
         if any(str(at(body, path) or "").lower() == set_ for path in _NAMES_SET):
             yield body["id"]
+
+
+def put_disk(world: World, request: Request) -> Answer:
+    """PUT of a disk or a snapshot: made at once, with 200, where Azure would answer 202 first."""
+    return replace(generic.put(world, request), status=200)
 
 
 def patch_disk(world: World, request: Request) -> Answer:

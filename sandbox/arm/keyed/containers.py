@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from sandbox.arm import identities
 from sandbox.arm.keyed.kept import kept
 from sandbox.arm.keyed.rules import HOUR, Keyed, Place, application, at, attached, named, refuse
 from sandbox.arm.operations import Style
+from sandbox.arm.store import merged
 from sandbox.vault.access import find_vault, firewall
 from sandbox.wire import Json
 from sandbox.world import World
@@ -50,7 +52,18 @@ def _filled(world: World, new: Json) -> Json:
     old = world.resources.get(str(new["id"])) or {}
     for path in _FILLED:
         new = kept(old, new, f"properties.{path}")
-    return new
+    return merged(_given(world, new), new)
+
+
+def _given(world: World, cluster: Json) -> Json:
+    """Return what every cluster has and az reads before it updates one: a network, and the identity of its nodes."""
+    _, _, subscription, _, group, *_, name = str(cluster["id"]).split("/")
+    place = f"/subscriptions/{subscription}/resourceGroups/MC_{group}_{name}_{cluster.get('location', '')}"
+    id_ = f"{place}/providers/{identities.UAI}/{name}-agentpool"
+    known = identities.assigned(world, id_)
+    kubelet = {"resourceId": id_, "clientId": known["clientId"], "objectId": known["principalId"]}
+    network = {"networkPlugin": "azure", "loadBalancerSku": "standard", "outboundType": "loadBalancer"}
+    return {"properties": {"networkProfile": network, "identityProfile": {"kubeletidentity": kubelet}}}
 
 
 def _kms(world: World, old: Json | None, new: Json) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from sandbox.arm import identities
 from sandbox.arm.keyed.rules import DAY, Keyed, Place, Use, application, at, refuse
 from sandbox.arm.operations import Style
+from sandbox.arm.store import merged
 from sandbox.keyring import Key, KeyVersion
 from sandbox.wire import Json
 from sandbox.world import World
@@ -40,6 +41,12 @@ def _may_begin(_world: World, old: Json | None, new: Json) -> None:
         raise refuse(ACCOUNTS, "Continuous backup and analytical storage need a managed identity as defaultIdentity.")
 
 
+def _completed(_world: World, new: Json) -> Json:
+    """Fill in what every account has: az reads it before it updates one."""
+    level = {"defaultConsistencyLevel": "Session", "maxIntervalInSeconds": 5, "maxStalenessPrefix": 100}
+    return merged({"properties": {"consistencyPolicy": level}}, new)
+
+
 def _shows(_body: Json, _use: Use, _key: Key, version: KeyVersion, _when: str) -> Json:
     status = "Access to your account is currently active"
     return {"properties": {"keyVaultKeyUriVersion": version.version, "customerManagedKeyStatus": status}}
@@ -61,4 +68,6 @@ ACCOUNTS = Keyed(
     shows=_shows,
     shown="properties.keyVaultKeyUriVersion",
     also=(_may_begin,),
+    derive=_completed,
+    made=200,
 )

@@ -6,6 +6,7 @@ A PATCH or PUT replaces the list: what is not sent again is gone. A first key is
 from __future__ import annotations
 
 from sandbox.arm.keyed.rules import Keyed, Place, at, named, refuse, system
+from sandbox.arm.store import merged
 from sandbox.vault.access import WRAPPING
 from sandbox.wire import Json
 from sandbox.world import World
@@ -30,6 +31,16 @@ def _premium_and_empty(world: World, old: Json | None, new: Json) -> None:
             raise refuse(NAMESPACES, "A key can only be set on a namespace that is empty.")
 
 
+def _completed(_world: World, new: Json) -> Json:
+    """Show every key with a version, "" for one that follows [azure-cli eventhubs recordings, namespace encryption]."""
+    held = at(new, _LIST)
+    if not isinstance(held, list):
+        return new
+    shown = [{"keyVersion": "", **one} if isinstance(one, dict) else one for one in held]
+    encryption = {"requireInfrastructureEncryption": False, **at(new, "properties.encryption")}
+    return merged(new, {"properties": {"encryption": {**encryption, "keyVaultProperties": shown}}})
+
+
 NAMESPACES = Keyed(
     places=(
         Place(
@@ -42,4 +53,5 @@ NAMESPACES = Keyed(
     off=False,
     follows=300,
     also=(_few, _premium_and_empty),
+    derive=_completed,
 )

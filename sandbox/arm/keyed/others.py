@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, attached, client, named, system
+from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, attached, client, named, nested, system
 from sandbox.arm.operations import Style
+from sandbox.arm.store import merged
 from sandbox.keyring import Key, KeyVersion
 from sandbox.wire import Json
+from sandbox.world import World
 
 _ENCRYPTION: Final = "properties.encryption"
 _KEY: Final = f"{_ENCRYPTION}.keyVaultProperties"
@@ -18,21 +20,30 @@ _KEY: Final = f"{_ENCRYPTION}.keyVaultProperties"
 
 def _shows(_body: Json, use: Use, key: Key, version: KeyVersion, when: str) -> Json:
     shown: Json = {"versionedKeyIdentifier": use.pointer.identifier(key, version), "lastKeyRotationTimestamp": when}
-    shown["keyRotationEnabled"] = not use.pointer.version
     return {"properties": {"encryption": {"keyVaultProperties": shown}}}
+
+
+def _endpoint(_world: World, new: Json) -> Json:
+    return merged(new, {"properties": {"endpoint": f"https://{str(new['name']).lower()}.azconfig.io"}})
+
+
+def _rotating(_world: World, new: Json) -> Json:
+    rotates = [not use.pointer.version for use in REGISTRIES.uses(new)]
+    return merged(new, nested(f"{_KEY}.keyRotationEnabled", rotates[0])) if rotates else new
 
 
 REGISTRIES: Final = Keyed(
     places=(
         Place(_KEY, uri="keyIdentifier", who=(client("identity"), system), when=(f"{_ENCRYPTION}.status", "enabled")),
     ),
-    style=Style.ASYNC,
+    style=Style.MADE,
     owned=tuple(f"{_KEY}.{name}" for name in ("versionedKeyIdentifier", "lastKeyRotationTimestamp")),
     on_later=False,
     off=False,
     follows=HOUR,
     shows=_shows,
     shown=f"{_KEY}.versionedKeyIdentifier",
+    derive=_rotating,
 )
 
 AUTOMATION: Final = Keyed(
@@ -52,12 +63,14 @@ BATCH: Final = Keyed(
     places=(Place(_KEY, uri="keyIdentifier", who=(system,), when=(f"{_ENCRYPTION}.keySource", "microsoft.keyvault")),),
     on_later=False,
     follows=DAY,
+    made=200,
 )
 
 STORES: Final = Keyed(
     places=(Place(_KEY, uri="keyIdentifier", who=(client("identityClientId"), system)),),
-    style=Style.ASYNC,
+    style=Style.MADE,
     follows=HOUR,
+    derive=_endpoint,
 )
 
 _CLUSTER: Final = "properties.keyVaultProperties"
@@ -82,6 +95,7 @@ FACTORIES: Final = Keyed(
     bits=(2048,),
     same=("region",),
     patch=("properties", ()),
+    made=200,
     owned=("properties.createTime", "properties.version"),
     off=False,
     follows=DAY,

@@ -82,10 +82,12 @@ class Keyed:
     bits: tuple[int, ...] = (2048, 3072, 4096)
     needs: tuple[str, ...] = WRAPPING
     same: tuple[str, ...] = ()  # region, subscription: the vault's; vault: as it was
+    granted_later: bool = False  # made first, then its own new identity is given access: asked at the next write
     access: str = "KeyVaultAccessForbidden"  # the code for a key that cannot be reached or used
     invalid: str = "BadRequest"
     busy: tuple[int, str] = (409, "Conflict")
     style: Style | None = None  # None: at once
+    made: int = 201  # the answer to a PUT that makes one
     word: str = "InProgress"  # of an operation that runs
     state: str = "properties.provisioningState"  # "": it has none
     changing: str = "Updating"  # the state meanwhile

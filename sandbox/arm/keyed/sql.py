@@ -13,7 +13,7 @@ from typing import Final
 
 from sandbox.arm import generic
 from sandbox.arm.encryption import Pointer
-from sandbox.arm.keyed import writing
+from sandbox.arm.keyed import uses, writing
 from sandbox.arm.keyed.rules import HOUR, Keyed, Place, Use, at, identifier, named, refuse, system
 from sandbox.arm.operations import Style
 from sandbox.arm.request import Request
@@ -134,6 +134,15 @@ def put(world: World, request: Request) -> Answer:
     """PUT of the protector: it was there before."""
     _given(world, request.target)
     return writing.put(world, request)
+
+
+def revalidate(world: World, request: Request) -> Answer:
+    """POST revalidate: 200 when the server reaches its key, else the refusal that setting the key would get."""
+    _given(world, request.target)
+    body = generic.read(world, request.target)
+    for use in PROTECTOR.uses(body):
+        uses.check(world, PROTECTOR, body, use)
+    return Answer(200)
 
 
 def _given(world: World, target: Target) -> None:

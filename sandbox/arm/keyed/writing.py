@@ -15,7 +15,7 @@ from sandbox.world import World
 
 
 def put(world: World, request: Request) -> Answer:
-    """PUT: makes a resource at once (201, where Azure would answer 201 or 202 first), or replaces one by the rule."""
+    """PUT: makes a resource at once (where Azure would answer 201 or 202 first), or replaces one by the rule."""
     require_place(world, request.target)
     sent = request.body()
     if world.resources.get(request.target.id) is not None:
@@ -26,7 +26,7 @@ def put(world: World, request: Request) -> Answer:
     new = _judged(world, rule, None, {**_without(new, rule), "tags": new.get("tags") or {}})
     new = _in_state(rule, new, rule.done)
     now = world.clock.time()
-    return Answer.of(save(world, _keys_taken(world, rule, {}, new, sent, now)), 201)
+    return Answer.of(save(world, _keys_taken(world, rule, {}, new, sent, now)), rule.made)
 
 
 def patch(world: World, request: Request) -> Answer:
@@ -114,7 +114,7 @@ def _keys_taken(world: World, rule: Keyed, old: Json, new: Json, sent: Json, whe
     after = tuple(rule.uses(new))
     moment = datetime.fromtimestamp(when, UTC)
     taken = [
-        (use, *uses.check(world, rule, new, use))
+        (use, *uses.check(world, rule, new, use, new=not old))
         for use in after
         if before.get(use.slot) != use.pointer or use.place.spoken_of(sent)
     ]

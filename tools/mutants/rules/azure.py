@@ -26,6 +26,13 @@ RULES = (
         "if False:",
         EVENTS,
     ),
+    Rule(
+        "events alone fill no alert with warnings",
+        "shared/adapters/journal.py",
+        "return len(recent) < _MOST_FORGEABLE",
+        "return True",
+        "tests/app/test_forgery.py",
+    ),
     Rule("nothing goes to a foreign host", _GUARD, 'if parts.scheme != "https" or', "if False and", GUARD),
     Rule(
         "of blob hosts only those that the settings name get a token",

@@ -24,6 +24,13 @@ RULES = (
         "tests/usecases/test_service_cognitive.py",
     ),
     Rule(
+        "what was poisoned is put back once, not for ever",
+        "shared/domain/work.py",
+        "if item.cause.revived or not isinstance",
+        "if not isinstance",
+        "tests/domain/test_work.py",
+    ),
+    Rule(
         "a version our copy does not know makes us ask again",
         "shared/usecases/observe.py",
         "if any(version and history.find(version) is None for version in named):",
