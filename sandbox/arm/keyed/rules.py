@@ -42,7 +42,7 @@ class Place:
     def wrong(self, body: Json) -> bool:
         """Return whether the place is on, or holds a URI, and names no key."""
         holder = at(body, self.at.removesuffix("[]"))
-        several = holder if isinstance(holder, list) else [holder or {}]
+        several = [one if isinstance(one, dict) else {} for one in (holder if isinstance(holder, list) else [holder])]
         path, wanted = self.when
         on = bool(path) and str(at(body, path)).lower() == wanted
         return any(self.pointer(one) is None and (on or bool(self.uri and one.get(self.uri))) for one in several)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -110,13 +111,16 @@ def _judge_pointer(rule: Keyed, before: Use | None, use: Use) -> None:
 
 def _keys_taken(world: World, rule: Keyed, old: Json, new: Json, sent: Json, when: float) -> Json:
     """Return the body with the keys that were sent or have changed in effect; Refused 400 for one that cannot be."""
-    before = {use.slot: use.pointer for use in rule.uses(old)} if old else {}
+    before = {use.slot: use for use in rule.uses(old)} if old else {}
     after = tuple(rule.uses(new))
     moment = datetime.fromtimestamp(when, UTC)
+    carried = _carried(before, after)
     taken = [
         (use, *uses.check(world, rule, new, use))
         for use in after
-        if before.get(use.slot) != use.pointer or use.place.spoken_of(sent)
+        if use.slot not in before
+        or before[use.slot].pointer != use.pointer
+        or (use.place.spoken_of(sent) and use.slot not in carried)
     ]
     known = uses.in_effect(world, str(new["id"]))
     for gone in known.keys() - {use.slot for use in after}:
@@ -125,6 +129,15 @@ def _keys_taken(world: World, rule: Keyed, old: Json, new: Json, sent: Json, whe
         new = uses.effected(world, rule, new, use, key, version, moment)
         uses.looked_now(world, rule, new, use)
     return new
+
+
+def _carried(before: Mapping[str, Use], after: tuple[Use, ...]) -> set[str]:
+    """Return the entries of a list that were sent again as they were because another one changes: they are not asked
+    for, since the keys of a list stand in for each other when one cannot be reached [UNVERIFIED].
+    """
+    listed = [use for use in after if use.place.at.endswith("[]")]
+    same = {use.slot for use in listed if use.slot in before and before[use.slot].holder == use.holder}
+    return same if len(same) < len(listed) else set()
 
 
 def _rule(body: Json) -> Keyed:
