@@ -67,7 +67,8 @@ def _write_account(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     sent: Json = {"properties": {"encryption": encryption}}
     if change.identity is not None:
         chosen = lookup(encryption, "identity") or {}
-        encryption["identity"] = replaced(chosen, "userAssignedIdentity", change.identity) if change.identity else {}
+        chosen = replaced(chosen, "userAssignedIdentity", change.identity) if change.identity else {}
+        sent = {"properties": {"encryption": replaced(encryption, "identity", chosen)}}
     return (patch(body, API_VERSION, sent),)
 
 

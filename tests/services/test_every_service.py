@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.keys import WRAP_AND_UNWRAP, BadKeyUrl, KeyHistory, KeyId, KeyVersion, Material
 from shared.domain.plan import Facts, SetKeys, plan
@@ -154,6 +155,47 @@ def test_unknown_fields_and_odd_spellings_are_read_alike(service: Service) -> No
     for body in bodies(service):
         odd = oddly(strange(body))
         assert service.read(odd) == service.read(body)
+
+
+@pytest.mark.parametrize("change", [str.upper, str.capitalize, str.lower])
+@pytest.mark.parametrize("service", ALL)
+def test_members_named_in_another_case_are_read_and_written_alike(
+    service: Service, change: Callable[[str], str]
+) -> None:
+    """Nothing is written beside a member that is there."""
+    for body in bodies(service):
+        odd = recased(body, change)
+        assert service.read(odd) == service.read(body)
+        assert service.settled(odd) == service.settled(body)
+        assert service.traits_of(odd) == service.traits_of(body)
+        assert service.through(odd) == service.through(body)
+        assert service.dependents(odd) == service.dependents(body)
+        assert service.withheld(odd).lower() == service.withheld(body).lower()
+    for verb, body, edit in edits(service):
+        odd = recased(body, change)
+        sent = service.write(odd, (edit,))
+        assert [folded(one.body) for one in sent] == [folded(one.body) for one in service.write(body, (edit,))], verb
+        assert [replace(one, body=None) for one in sent] == [
+            replace(one, body=None) for one in service.write(body, (edit,))
+        ]
+
+
+def recased(value: Any, change: Callable[[str], str], name: str = "") -> Any:
+    """Return the value with its members named in another case, but for what people name."""
+    if isinstance(value, dict) and name.lower() in {"tags", "userassignedidentities"}:
+        return {key: recased(one, change) for key, one in value.items()}
+    if isinstance(value, dict):
+        plain = {"id", "name"} if "id" in value else set()  # what Azure Resource Manager fills in, as it always does
+        return {key if key in plain else change(key): recased(one, change, key) for key, one in value.items()}
+    return [recased(one, change) for one in value] if isinstance(value, list) else value
+
+
+def folded(value: Any) -> Any:
+    """Return the value with the names of its members in lower case; no object may have one twice."""
+    if isinstance(value, dict):
+        assert len({name.lower() for name in value}) == len(value), value
+        return {name.lower(): folded(one) for name, one in value.items()}
+    return [folded(one) for one in value] if isinstance(value, list) else value
 
 
 def strange(value: Any) -> Any:
