@@ -87,7 +87,7 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
         sent = nested(sent, place.holder, place.key.pointing(lookup(sent, *place.holder), change.to))
         if text(lookup(sent, *place.source, "keySource")).lower() != "microsoft.keyvault":
             sent = nested(sent, (*place.source, "keySource"), "Microsoft.Keyvault")
-        if change.slot == DISK:
+        if change.slot == DISK and change.follow is not (lookup(sent, *place.source, _FLAG) is True):
             sent = nested(sent, (*place.source, _FLAG), change.follow)
     return (put(body, API_VERSION, sent),)
 

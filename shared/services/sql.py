@@ -72,7 +72,8 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     if text(lookup(properties, "serverKeyType")).lower() != _BY_VAULT.lower():
         properties = replaced(properties, "serverKeyType", _BY_VAULT)
     properties = replaced(properties, "serverKeyName", name)
-    properties = replaced(properties, "autoRotationEnabled", edit.follow)
+    if edit.follow is not (lookup(properties, "autoRotationEnabled") is True):
+        properties = replaced(properties, "autoRotationEnabled", edit.follow)
     server = address_of(address.parent)
     there = Address(f"{server.type}/keys", f"{server.url}/keys/{name}")
     return Request("PUT", there, API_VERSION, key), _put(body, properties)

@@ -29,6 +29,7 @@ ALL = [pytest.param(service, id=service.type) for service in services().values()
 NEXT = "f" * 32
 OTHER = "other-key"
 WORDS = {"<unchanged>"}  # by which a service keeps what it does not show
+SWITCHES = {"rotationToLatestKeyVersionEnabled", "autoRotationEnabled"}
 BY_SERVICE = {"ServiceManaged", "AzureKeyVault"}
 MARCH, JUNE, NOW = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 6, 7))
 ODD: tuple[Any, ...] = (None, True, 7, "x", "https://x", [], [{}], {}, {"id": 1})
@@ -155,6 +156,30 @@ def test_unknown_fields_and_odd_spellings_are_read_alike(service: Service) -> No
     for body in bodies(service):
         odd = oddly(strange(body))
         assert service.read(odd) == service.read(body)
+
+
+@pytest.mark.parametrize("nothing", [None, "left out"])
+@pytest.mark.parametrize("service", ALL)
+def test_a_switch_that_says_nothing_says_no_more_after_a_move(service: Service, nothing: str | None) -> None:
+    """A pinned resource whose switch is null or not there is not given one: nothing but the key changes."""
+    if service.traits.follow is not Follow.BY_FLAG and not any(t.follow is Follow.BY_FLAG for t in all_traits(service)):
+        return
+    for body in bodies(service):
+        odd = silent(body, nothing)
+        for use in service.read(odd):
+            edit = Change(use.slot, use.configured.key.at(NEXT), follow=False)
+            if isinstance(service.traits_of(odd, use.slot).ability(Verb.REPOINT), Reason):
+                continue
+            after = applied(odd, service.write(odd, (edit,)))
+            assert [path for path in differences(odd, after) if path.rpartition("/")[2] in SWITCHES] == []
+
+
+def silent(value: Any, nothing: str | None) -> Any:
+    """Return the value with its switches null, or without them."""
+    if isinstance(value, dict):
+        kept = {name: one for name, one in value.items() if name not in SWITCHES or nothing is None}
+        return {name: None if name in SWITCHES else silent(one, nothing) for name, one in kept.items()}
+    return [silent(one, nothing) for one in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("change", [str.upper, str.capitalize, str.lower])
