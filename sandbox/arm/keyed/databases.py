@@ -1,6 +1,7 @@
 """PostgreSQL flexible servers, Synapse and Databricks workspaces [services.md 2].
 
-UNVERIFIED and refused here: leaving Databricks' keys, a PATCH of theirs, Synapse's key by a PATCH of the workspace.
+UNVERIFIED and refused here: leaving Databricks' keys but that of DBFS, a PATCH of theirs, Synapse's key by a PATCH of
+the workspace.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ BRICKS = Keyed(
             split=("keyvaulturi", "KeyName", "keyversion"),
             who=(_principal("storageAccountIdentity"),),
             when=(f"{_DBFS}.keySource", "microsoft.keyvault"),
+            off=True,  # [azure-rest-api-specs databricks 2024-05-01, example DisableEncryption]
         ),
     ),
     version="pinned",

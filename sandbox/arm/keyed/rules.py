@@ -33,6 +33,7 @@ class Place:
     uri: str = ""  # one member holds the key's URI, in place of the three
     who: tuple[Finder, ...] = ()
     when: tuple[str, str] = ("", "")  # a path and its value in lower case; anything else: this place is off
+    off: bool = False  # it may go back to the platform's key even where the others may not
 
     def spoken_of(self, sent: Json) -> bool:
         """Return whether a request's body names this key or a part of it."""

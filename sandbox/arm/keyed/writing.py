@@ -91,7 +91,7 @@ def _judge_uses(rule: Keyed, old: Json | None, new: Json) -> None:
     had, has = ({use.place for use in one.values()} for one in (before, after))
     if old is not None and has - had and not rule.on_later:
         raise refuse(rule, "A customer-managed key can only be set when the resource is created.")
-    if had - has and not rule.off:
+    if not rule.off and any(not place.off for place in had - has):
         raise refuse(rule, "A resource with a customer-managed key cannot go back to the platform's key.")
     for use in after.values():
         _judge_pointer(rule, before.get(use.slot), use)
