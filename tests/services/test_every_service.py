@@ -30,7 +30,7 @@ NEXT = "f" * 32
 OTHER = "other-key"
 WORDS = {"<unchanged>"}  # by which a service keeps what it does not show
 SWITCHES = {"rotationToLatestKeyVersionEnabled", "autoRotationEnabled"}
-BY_SERVICE = {"ServiceManaged", "AzureKeyVault", "Default"}
+BY_SERVICE = {"ServiceManaged", "AzureKeyVault", "Default", "SystemManaged"}
 MARCH, JUNE, NOW = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 6, 7))
 ODD: tuple[Any, ...] = (None, True, 7, "x", "https://x", [], [{}], {}, {"id": 1})
 

@@ -53,8 +53,24 @@ SERVERS = Keyed(
 )
 
 
-# What a server without a key does, and how soon it follows: UNVERIFIED.
-MYSQL = replace(SERVERS, style=Style.LOCATION, follows=HOUR, needs=(*WRAPPING, "list"))
+def _cleared(_world: World, new: Json) -> Json:
+    """Return a server without the keys that it had, once the service's own key is asked for."""
+    gone = str(at(new, f"{_DATA}.type")).lower() == "systemmanaged"
+    cleared = {"type": "SystemManaged"}
+    return {**new, "properties": {**new["properties"], "dataEncryption": cleared}} if gone else new
+
+
+# A server that is there gets a key [azure-rest-api-specs, ServerUpdateWithBYOK] and leaves it [azure-cli, which sends
+# SystemManaged]; how soon it follows is UNVERIFIED.
+MYSQL = replace(
+    SERVERS,
+    style=Style.LOCATION,
+    follows=HOUR,
+    needs=(*WRAPPING, "list"),
+    on_later=True,
+    off=True,
+    derive=_cleared,
+)
 
 
 def _settled(world: World, _old: Json | None, new: Json) -> None:
