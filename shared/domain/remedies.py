@@ -115,8 +115,8 @@ REMEDIES = {
         "The identity that the rule names is not there, or the app may not read it. Make it, or correct the rule."
     ),
     Reason.IDENTITY_NOT_TAKEN: (
-        "This type of resource cannot reach its key by the identity that the rule names; the detail says why. Name "
-        "another one in a rule for this type, or give the resource the identity by hand."
+        "This type of resource cannot reach its key by the identity that the rule or the caller names; the detail "
+        "says why. Name another one, in a rule for this type, or give the resource the identity by hand."
     ),
     Reason.FIRST_PARTY_UNKNOWN: (
         "An application of Azure's own reaches the key here, and its object id differs from tenant to tenant. Look it "

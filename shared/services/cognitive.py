@@ -49,7 +49,8 @@ def _pointed(properties: Json, change: Change, body: Json) -> Json:
     key = replaced(key, "keyVersion", "" if change.follow else change.to.version or "")
     if change.identity is not None:  # by client id; without one it is the system-assigned identity
         client = client_id_of(body, change.identity) if change.identity else ""
-        key = replaced(key, "identityClientId", client) if client else without(key, "identityClientId")
+        if client or text(lookup(key, "identityClientId")):  # a merge keeps what is left out
+            key = replaced(key, "identityClientId", client or None)
     properties = replaced(properties, "keyVaultProperties", key)
     if text(lookup(properties, "keySource")).lower() != _VAULT:
         properties = replaced(properties, "keySource", "Microsoft.KeyVault")

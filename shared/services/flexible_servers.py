@@ -93,6 +93,7 @@ _TRAITS = replace(
     keep_old_for=timedelta(hours=2),
     sources=_POSTGRESQL,
     can={**dict.fromkeys(Verb, Can.YES), **_CHOSEN},
+    acts=Acting(system=False),
     notes=(
         (
             "New versions are in use after 30 minutes at most places, after two hours everywhere: keep the old version "
@@ -120,7 +121,6 @@ _MYSQL_TRAITS = replace(
     ),
     can={**dict.fromkeys(Verb, Can.YES), Verb.FOLLOW: Can.UNVERIFIED},
     access=Access(ENCRYPTION_USER, ("get", "list", "wrapKey", "unwrapKey")),
-    acts=Acting(system=False),
     notes=(
         "That an identifier without a version follows is not documented; how soon, and key sizes, neither.",
         (

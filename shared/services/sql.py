@@ -124,7 +124,7 @@ def _traits(server: str) -> Traits:
         sources=_SOURCES,
         can=dict.fromkeys(Verb, Can.YES),
         needs=frozenset({May.PUT}),
-        acts=Acting(above=_identity_of),
+        acts=Acting(above=_identity_of, named=False),
         notes=(
             (
                 "Backups and log files keep the key that they were written with: old versions must stay usable as long "

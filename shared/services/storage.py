@@ -132,7 +132,7 @@ ENCRYPTION_SCOPES = Service(
         Proven.RECORDED,
         "Microsoft.Storage/storageAccounts/encryptionScopes/read",
         "Microsoft.Storage/storageAccounts/encryptionScopes/write",
-        acts=Acting(above=_identity_of),
+        acts=Acting(above=_identity_of, named=False),
     ),
     read=_read_scope,
     write=_write_scope,

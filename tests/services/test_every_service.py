@@ -394,6 +394,36 @@ def test_a_wish_for_a_first_key_that_is_never_begun_with_is_told_the_reason_that
 
 
 @pytest.mark.parametrize("service", ALL)
+def test_an_identity_that_a_caller_names_is_in_the_request_or_the_wish_is_refused(service: Service) -> None:
+    for plain in bodies(service):
+        body = {**plain, "identity": IDENTITY}
+        for use in service.read(body):
+            sent = []
+            for who in ("", *IDENTITY["userAssignedIdentities"]):
+                key = KeyId(use.configured.key.host, OTHER)
+                wish = Wish(key=key.at(None), slot=use.slot, identity=who)
+                known = facts(service, body, Version.KEEP)
+                material = Material("RSA", 2048, WRAP_AND_UNWRAP | {"encrypt", "decrypt"})
+                history = KeyHistory(key, (KeyVersion(NEXT, JUNE, material=material),), NEXT, NOW)
+                steps = plan(replace(known, wish=wish, keys={**known.keys, key: history}))
+                sent += [service.write(body, step.changes) for step in steps if isinstance(step, SetKeys)]
+            assert all(one not in sent[:at] for at, one in enumerate(sent)), use.slot
+
+
+IDENTITY: Json = {
+    "type": "SystemAssigned, UserAssigned",
+    "principalId": "1",
+    "userAssignedIdentities": {
+        f"/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{one}": {
+            "principalId": one,
+            "clientId": f"client-of-{one}",
+        }
+        for one in ("a", "b")
+    },
+}
+
+
+@pytest.mark.parametrize("service", ALL)
 def test_a_null_that_was_read_is_not_sent_to_a_merge_which_would_take_it_away(service: Service) -> None:
     for verb, body, edit in edits(service):
         for request in service.write(with_nulls(body), (edit,)):

@@ -251,3 +251,20 @@ def test_what_a_kind_cannot_do_is_told_and_nothing_is_written(
         assert azure.calls("write") == []
 
     on_azure(using(one, size=2048), story, environ=allowing(tmp_path))
+
+
+def test_the_system_assigned_identity_takes_the_place_of_one_that_was_named(tmp_path: Path) -> None:
+    both = {**FORMS["identity"], **ASSIGNED["identity"], "type": "SystemAssigned, UserAssigned"}
+    client = next(iter(ASSIGNED["identity"]["userAssignedIdentities"].values()))["clientId"]
+    encryption = FORMS["properties"]["encryption"]
+    named = {**encryption, "keyVaultProperties": {**encryption["keyVaultProperties"], "identityClientId": client}}
+    one = {**FORMS, "identity": both, "properties": {**FORMS["properties"], "encryption": named}}
+
+    async def story(azure: Azure) -> None:
+        await wish(azure, one, key=f"{KEY[:-3]}other", identity="system")
+        await azure.drain(until=timedelta(minutes=10))
+        pointer = at_rest(azure, one)["properties"]["encryption"]["keyVaultProperties"]
+        assert pointer["keyName"] == "other"
+        assert not pointer.get("identityClientId")
+
+    on_azure(using(one, size=2048), story, environ=allowing(tmp_path))

@@ -31,7 +31,7 @@ from tests.support.moving import (
 )
 from tests.support.policies import allowing
 
-KEYS = {"kv-main": [with_two_versions(size=2048)]}
+KEYS = {"kv-main": [with_two_versions(size=2048), with_two_versions("other", size=2048)]}
 ENCRYPTION = "/properties/encryption"
 KEY = f"{ENCRYPTION}/keyVaultProperties"
 
@@ -219,5 +219,17 @@ def test_the_key_for_backups_alone_does_not_go_back(tmp_path: Path) -> None:
     async def story(azure: Azure) -> None:
         assert why(await wished(azure, one["id"], revert=True, slot="geoBackup")) == {Reason.CANNOT}
         assert asked(azure) == []
+
+    on_azure(described(one), story, environ=allowing(tmp_path, *case.may))
+
+
+def test_a_registry_has_a_word_of_its_own_for_the_system_assigned_identity(tmp_path: Path) -> None:
+    case = CASES[0]
+    one = case.body()
+
+    async def story(azure: Azure) -> None:
+        report = await wished(azure, one["id"], key=f"{URI}/keys/other", identity="system")
+        assert isinstance(report.outcome, Converged)
+        assert azure.body(one)["properties"]["encryption"]["keyVaultProperties"]["identity"] == "system"
 
     on_azure(described(one), story, environ=allowing(tmp_path, *case.may))

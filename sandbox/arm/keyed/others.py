@@ -11,9 +11,15 @@ from sandbox.arm.keyed.rules import DAY, HOUR, Keyed, Place, Use, attached, clie
 from sandbox.arm.operations import Style
 from sandbox.keyring import Key, KeyVersion
 from sandbox.wire import Json
+from sandbox.world import World
 
 _ENCRYPTION: Final = "properties.encryption"
 _KEY: Final = f"{_ENCRYPTION}.keyVaultProperties"
+
+
+def _registrys(world: World, owner: Json, holder: Json) -> str | None:
+    """Find the identity by its client id, or by the word for the system-assigned one [azure-cli acr/custom.py]."""
+    return None if str(holder.get("identity")).lower() == "system" else client("identity")(world, owner, holder)
 
 
 def _shows(_body: Json, use: Use, key: Key, version: KeyVersion, when: str) -> Json:
@@ -23,9 +29,7 @@ def _shows(_body: Json, use: Use, key: Key, version: KeyVersion, when: str) -> J
 
 
 REGISTRIES: Final = Keyed(
-    places=(
-        Place(_KEY, uri="keyIdentifier", who=(client("identity"), system), when=(f"{_ENCRYPTION}.status", "enabled")),
-    ),
+    places=(Place(_KEY, uri="keyIdentifier", who=(_registrys, system), when=(f"{_ENCRYPTION}.status", "enabled")),),
     style=Style.ASYNC,
     owned=tuple(f"{_KEY}.{name}" for name in ("versionedKeyIdentifier", "lastKeyRotationTimestamp")),
     on_later=False,
