@@ -19,8 +19,11 @@ Found = tuple[Edit | Wait | Blocked, KeyUse | None]
 
 def wished(facts: Facts, wish: Wish) -> Iterator[Found]:
     """Yield the step for each slot that the wish is about, and the use it is for; None: the slot has no key yet."""
-    if against := against_the_rule(facts, wish) or _identity_not_taken(facts, wish):
+    if against := against_the_rule(facts, wish):
         yield against, None
+        return
+    if bar := _identity_not_taken(facts, wish):
+        yield bar, None
         return
     uses = [use for use in facts.uses if wish.slot in {"", use.slot}]
     if wish.revert:
