@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sandbox.arm import following, identities, searchservices
+from sandbox.arm import following, identities, naming, searchservices
 from sandbox.arm.keyed import uses
 from sandbox.arm.target import GROUPS, Target, group_of, parse, subscription_of
 from sandbox.keyring import Key, KeyVersion
@@ -21,6 +21,7 @@ def add(world: World, body: Json) -> None:
     target = parse(str(body["id"]))
     if not target.subscription or not target.type or target.collection:
         raise ValueError("the id does not name a resource in a subscription")
+    body = naming.spelled(body, naming.model(target.type))
     completed = {**body, "id": target.id, "name": body.get("name") or target.name, "type": _type(target)}
     if isinstance(body.get("identity"), dict):
         completed["identity"] = identities.completed(world, body["identity"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.arm.target import Target
@@ -14,11 +14,12 @@ from sandbox.world import World
 
 @dataclass(frozen=True)
 class Request:
-    """Call, what it is about, and who calls."""
+    """Call, what it is about, and who calls. `names`: what spells the names of members in its body."""
 
     call: Call
     target: Target
     claims: Claims
+    names: Callable[[Json], Json] = field(default=lambda body: body)
 
     @property
     def api_version(self) -> str:
@@ -26,11 +27,13 @@ class Request:
         return self.call.query.get("api-version", "")
 
     def body(self) -> Json:
-        """Return the body; one that is no JSON object raises Refused 400 (InvalidRequestContent)."""
+        """Return the body, its members as the service names them; one that is no JSON object raises Refused 400
+        (InvalidRequestContent).
+        """
         found: Any = self.call.json()
         if not isinstance(found, dict):
             raise Refused(400, "InvalidRequestContent", "The request content was invalid: a JSON object is expected.")
-        return found
+        return self.names(found)
 
     def properties(self) -> Json:
         """Return the body's `properties` ({} when absent); anything but an object raises Refused 400."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from sandbox import graph
-from sandbox.arm import denials, events, latency, locks, providers, throttle
+from sandbox.arm import denials, events, latency, locks, naming, providers, throttle
 from sandbox.arm.request import Request
 from sandbox.arm.routes import not_here, rules_for
 from sandbox.arm.target import action, parse
@@ -85,6 +85,7 @@ def _acted(world: World, request: Request) -> Answer:
 def _done(world: World, request: Request) -> Answer:
     method, target = request.call.method, request.target
     before = world.resources.get(target.id)
+    request = replace(request, names=lambda sent: naming.spelled(sent, naming.model(target.type), before))
     answer_ = rules_for(target.type).of(method, collection=target.collection)(world, request)
     under_way = "Location" in answer_.headers  # an operation tells of its own end
     if method in {"PUT", "PATCH"} and _succeeded(answer_) and not under_way:

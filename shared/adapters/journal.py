@@ -116,7 +116,7 @@ def _tail(report: Report) -> str:
     outcome = report.outcome
     moved = "".join(_did(one) for one in report.did) + "".join(_move(one) for one in report.wrote)
     if isinstance(outcome, Converged):
-        return f" ({outcome.certainty.value}){moved}"
+        return f" ({outcome.certainty.value})" + "".join(_why(one) for one in outcome.doubts) + moved
     if isinstance(outcome, Waiting):
         told = _why(outcome.wait) + "".join(_why(one) for one in outcome.blocked)
         return f"{told} until {outcome.wait.again_at.isoformat()}{moved}"

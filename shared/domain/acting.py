@@ -27,6 +27,7 @@ class Acting(Struct, frozen=True):
     system: bool = True  # the identity that Azure assigns
     user: bool = True  # a user-assigned one
     named: bool = True  # the request says which one; else it is the only one that the resource has
+    rechosen: bool = True  # also one that comes later, with another key
     assigned: bool = True  # a PATCH gives the resource one more
     by_roles: bool = True  # also in vaults where roles decide
     trusted: bool | None = True  # vaults whose firewall lets trusted services through let it through; None: unverified

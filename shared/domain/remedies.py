@@ -115,8 +115,8 @@ REMEDIES = {
         "The identity that the rule names is not there, or the app may not read it. Make it, or correct the rule."
     ),
     Reason.IDENTITY_NOT_TAKEN: (
-        "This type of resource cannot reach its key by the identity that the rule names; the detail says why. Name "
-        "another one in a rule for this type, or give the resource the identity by hand."
+        "This type of resource cannot reach its key by the identity that the rule or the caller names; the detail "
+        "says why. Name another one, in a rule for this type, or give the resource the identity by hand."
     ),
     Reason.FIRST_PARTY_UNKNOWN: (
         "An application of Azure's own reaches the key here, and its object id differs from tenant to tenant. Look it "
@@ -188,6 +188,10 @@ REMEDIES = {
     ),
     Reason.NEVER_FOLLOWS: "The service takes up no new versions by itself; leave it pinned and let the app move it.",
     Reason.ALWAYS_FOLLOWS: "The service always takes up the newest version by itself and cannot be held at one.",
+    Reason.VERSION_NOT_TAKEN: (
+        "The service takes keys without a version only, and this resource names one, so nobody knows that it follows. "
+        "A rule with `version: follow`, or POST use-key with `version: follow`, takes the version away."
+    ),
     Reason.HOP_ONLY: (
         "The service takes up a new version only by moving to another key and back, 15 to 30 minutes apart. POST "
         "use-key with `through`, a temporary key, does it where the rule says `may: [hop]`. Keep the old version "
@@ -251,6 +255,11 @@ REMEDIES = {
     Reason.FOLLOW_FAILED: (
         "The service tried to take up the new version and could not; the detail has its own words. Most often its "
         "identity may not use the key. It goes on when that is put right."
+    ),
+    Reason.EFFECT_NOT_TOLD: (
+        "Nothing is wrong, but which version is in effect cannot be known: the resource names none and its service "
+        "does not say. Where it must be known, have the version named, by a rule with `version: pin` or by POST "
+        "use-key with `version: pin`; the app then moves it at every rotation."
     ),
     Reason.OTHERS_MOVE_IT: "Somebody else changes the resource or the key at the same time; the app looks again.",
     Reason.WAVE_NOT_OPEN: "The resource's wave has not begun; the work goes on then. POST converge with it goes ahead.",

@@ -43,6 +43,7 @@ class Converged(Struct, frozen=True, tag="converged"):
     certainty: Certainty
     uses: tuple[InUse, ...] = ()
     through: tuple[str, ...] = ()  # the ids of the resources whose keys it uses
+    doubts: tuple[Blocked, ...] = ()  # what makes the certainty unknown, where something would settle it
 
 
 class Waiting(Struct, frozen=True, tag="waiting"):
@@ -148,13 +149,15 @@ class Report(Struct, frozen=True):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """Return why the work is not done, if it is not."""
+        """Return why the work is not done, if it is not, or why nobody can be sure that it is."""
         if isinstance(self.outcome, Stopped):
             return tuple(blocked.reason for blocked in self.outcome.blocked)
         if isinstance(self.outcome, Waiting):
             return (self.outcome.wait.reason, *(blocked.reason for blocked in self.outcome.blocked))
         if isinstance(self.outcome, Audited):
             return tuple(dict.fromkeys(one.reason for one in self.outcome.findings))
+        if isinstance(self.outcome, Converged):
+            return tuple(dict.fromkeys(one.reason for one in self.outcome.doubts))
         return tuple(blocked.reason for blocked in self.outcome.blocked) if isinstance(self.outcome, Expanded) else ()
 
 

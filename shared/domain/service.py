@@ -10,6 +10,7 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from shared.domain.acting import Acting
+from shared.domain.jsonpath import lookup
 from shared.domain.keys import KeyRules
 from shared.domain.reasons import Reason
 from shared.domain.resource import Audience, Edit, Json, KeyUse, Request
@@ -136,8 +137,7 @@ class ChildList(Struct, frozen=True):
 
 def by_provisioning_state(body: Json) -> Settled:
     """Read `properties.provisioningState`; a body without one is ready."""
-    properties = body.get("properties")
-    state = str(properties.get("provisioningState") or "").lower() if isinstance(properties, dict) else ""
+    state = str(lookup(body, "properties", "provisioningState") or "").lower()
     if state in {"", "succeeded"}:
         return Settled.READY
     return Settled.FAILED if state in {"failed", "canceled"} else Settled.BUSY
@@ -165,7 +165,7 @@ def by_itself(_body: Json) -> tuple[str, ...]:
 
 def by_kind(body: Json) -> str:
     """Return the resource's kind."""
-    return str(body.get("kind") or "")
+    return str(lookup(body, "kind") or "")
 
 
 class Service(Struct, frozen=True):

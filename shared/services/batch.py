@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
@@ -51,6 +52,7 @@ SERVICES = (
                 "azure-docs batch/batch-customer-managed-key (new accounts only; back to Microsoft's key)",
             ),
             can={**dict.fromkeys(Verb, Can.YES), Verb.ENABLE: Reason.CHOSEN_AT_CREATION},
+            acts=Acting(named=False),
             notes=("How soon a follower takes a new version up is not documented: the app gives it a day.",),
         ),
         read=_read,

@@ -12,7 +12,7 @@ from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref
 from shared.domain.reasons import Reason
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, ChildList, Follow, May, Proven, Service, Traits, Verb
+from shared.domain.service import Can, ChildList, Follow, May, Proven, Service, Traits, Verb, by_kind
 from shared.domain.vault import CRYPTO_USER, WRAPPING, Access
 from shared.services.pace import LISTS, WORK
 from shared.services.pointers import client_id_of, name_as_written, patch, put, vault_as_written, writable
@@ -20,6 +20,7 @@ from shared.services.pointers import client_id_of, name_as_written, patch, put, 
 API_VERSION = "2025-09-01"  # [SDK azure-mgmt-cognitiveservices 14.1.0]
 SLOT = "encryption"
 _VAULT = "microsoft.keyvault"
+_OPENAI_KIND = "openai"
 _RSA_2048 = KeyRules(frozenset({("RSA", 2048), ("RSA-HSM", 2048)}))
 
 _SOURCES = (
@@ -30,13 +31,14 @@ _SOURCES = (
 )
 
 
-def _read(properties: object) -> tuple[KeyUse, ...]:
+def _read(properties: object, *, follows: bool = True) -> tuple[KeyUse, ...]:
+    """Return the key that is named; `follows`: whether new versions may be taken up where none is named."""
     if text(lookup(properties, "keySource")).lower() != _VAULT:
         return ()
     key = lookup(properties, "keyVaultProperties")
     version = text(lookup(key, "keyVersion"))
     configured = key_ref(text(lookup(key, "keyVaultUri")), text(lookup(key, "keyName")), version)
-    return (KeyUse(SLOT, configured, configured.version is None),)
+    return (KeyUse(SLOT, configured, follows and configured.version is None),)
 
 
 def _pointed(properties: Json, change: Change, body: Json) -> Json:
@@ -47,7 +49,8 @@ def _pointed(properties: Json, change: Change, body: Json) -> Json:
     key = replaced(key, "keyVersion", "" if change.follow else change.to.version or "")
     if change.identity is not None:  # by client id; without one it is the system-assigned identity
         client = client_id_of(body, change.identity) if change.identity else ""
-        key = replaced(key, "identityClientId", client) if client else without(key, "identityClientId")
+        if client or text(lookup(key, "identityClientId")):  # a merge keeps what is left out
+            key = replaced(key, "identityClientId", client or None)
     properties = replaced(properties, "keyVaultProperties", key)
     if text(lookup(properties, "keySource")).lower() != _VAULT:
         properties = replaced(properties, "keySource", "Microsoft.KeyVault")
@@ -55,7 +58,7 @@ def _pointed(properties: Json, change: Change, body: Json) -> Json:
 
 
 def _read_account(body: Json) -> tuple[KeyUse, ...]:
-    return _read(lookup(body, "properties", "encryption"))
+    return _read(lookup(body, "properties", "encryption"), follows=by_kind(body).lower() != _OPENAI_KIND)
 
 
 def _write_account(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
@@ -119,6 +122,11 @@ ANY_KIND = Traits(
             "How long a follower takes, and how long the old version is needed after a move, is not documented for any "
             "kind; a day is assumed. After that a follower's version counts as unknown."
         ),
+        (
+            "Whether an account that names no key version follows is documented for AIServices only; the article for "
+            "the others (2020 to 2023) asks to update them after every rotation. One that is found without a version "
+            "is left so and reported as effect_not_told: `version: pin` settles it."
+        ),
         "RSA 2048 is what most kinds' documents name; kinds that name no size are taken for those.",
         (
             "The 2020 articles allow another key in another vault; the one of 2024-10-16 for Azure AI resources allows "
@@ -138,7 +146,14 @@ _OPENAI = replace(
     sources=(*_SOURCES, "azure-ai-docs openai/encrypt-data-at-rest (2025-04)"),
     can={**ANY_KIND.can, Verb.FOLLOW: Reason.NEVER_FOLLOWS},
     acts=Acting(user=False, by_roles=False),
-    notes=("RSA 2048, in a vault with access policies, reached by the system-assigned identity only.",),
+    notes=(
+        "RSA 2048, in a vault with access policies, reached by the system-assigned identity only.",
+        (
+            "The article asks to update the account by hand after every rotation and knows no account without a key "
+            "version. One that names none is taken for pinned to what was the latest when it was set: as soon as the "
+            "key has a second version, the newest is named."
+        ),
+    ),
 )
 _FOUNDRY = replace(
     ANY_KIND,
@@ -218,7 +233,7 @@ ACCOUNTS = Service(
     through=_storage_of,
     kinds=MappingProxyType(
         {
-            "openai": _OPENAI,
+            _OPENAI_KIND: _OPENAI,
             "aiservices": _FOUNDRY,
             "speechservices": _BY_STORAGE,
             "contentmoderator": _ON_REQUEST,

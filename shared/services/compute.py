@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRef, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
@@ -116,6 +117,7 @@ _TRAITS = Traits(
         Verb.PIN: Can.YES,
         Verb.REVERT: Reason.CANNOT,
     },
+    acts=Acting(named=False),
     same_region=True,
     notes=(
         "The active key's URL has a version even when the set follows: the service rewrites it.",

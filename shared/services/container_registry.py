@@ -33,8 +33,8 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     before = lookup(body, "properties", "encryption", "keyVaultProperties")
     key = without(before if isinstance(before, dict) else {}, *_READ_ONLY)
     key = replaced(key, "keyIdentifier", identifier_as_written(text(lookup(key, "keyIdentifier")), aimed(change)))
-    if change.identity:
-        key = replaced(key, "identity", client_id_of(body, change.identity))
+    if change.identity is not None:  # "system" is the service's own word [azure-cli acr/custom.py, rotate_key]
+        key = replaced(key, "identity", client_id_of(body, change.identity) if change.identity else "system")
     return (patch(body, API_VERSION, {"properties": {"encryption": {"keyVaultProperties": key}}}),)
 
 

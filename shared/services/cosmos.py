@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
-from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
+from shared.domain.keys import RSA_2048_TO_4096, BadKeyUrl, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, Follow, Proven, Service, Traits, Verb
@@ -16,6 +19,7 @@ from shared.services.pointers import identifier_as_written, patch
 
 API_VERSION = "2026-03-15"  # [SDK azure-mgmt-cosmosdb 10.0.0]
 SLOT = "keyVaultKeyUri"
+_VERSIONED = "URI with a version"
 
 
 def _read(body: Json) -> tuple[KeyUse, ...]:
@@ -25,7 +29,19 @@ def _read(body: Json) -> tuple[KeyUse, ...]:
         return ()
     effective = text(lookup(properties, "keyVaultKeyUriVersion")).rstrip("/").rpartition("/")[2].lower()
     foreign = "federatedclientid=" in text(lookup(properties, "defaultIdentity")).lower()
-    return (KeyUse(SLOT, parse_key_url(written), True, effective or None, foreign, _trouble(properties)),)
+    configured = parse_key_url(written)
+    # Whoever names one version and has another one in effect follows all the same.
+    follows = configured.version is None or effective not in {"", configured.version}
+    return (KeyUse(SLOT, configured, follows, effective or None, foreign, _trouble(properties)),)
+
+
+def _form(body: Json) -> str:
+    """Return what matters about an account: whether its key is named in the one form that the service takes."""
+    try:
+        uses = _read(body)
+    except BadKeyUrl:
+        return ""
+    return _VERSIONED if uses and not uses[0].follows else ""
 
 
 def _trouble(properties: object) -> str:
@@ -54,60 +70,73 @@ def _told(body: Json) -> tuple[str, ...]:
     return (identity.partition("&")[0],) if kind.lower() == "userassignedidentity" else ()
 
 
+_TRAITS = Traits(
+    follow=Follow.ALWAYS,
+    reports_effective=True,
+    accepts=KeyRules(RSA_2048_TO_4096),
+    picks_up_within=timedelta(hours=24),
+    keep_old_for=timedelta(hours=24),
+    pace=WORK,
+    actions=("Microsoft.DocumentDB/databaseAccounts/read", "Microsoft.DocumentDB/databaseAccounts/write"),
+    proven=Proven.RECORDED,
+    acts=Acting(told=_told),
+    sources=(
+        "SDK azure-mgmt-cosmosdb 10.0.0 (names, verbs, api-version, keyVaultKeyUriVersion)",
+        "azure-cli recording test_cosmosdb_key_vault_key_uri (PATCH answers 200 and has still to be polled)",
+        "azure-docs cosmos-db/how-to-setup-customer-managed-keys and -existing-accounts",
+        "azure-docs cosmos-db/how-to-setup-cross-tenant-customer-managed-keys (FederatedClientId)",
+        "azure-docs issue 70179 (BadRequest: a key URI without version is asked for, the latest is used)",
+    ),
+    can={
+        Verb.REPOINT: Reason.ALWAYS_FOLLOWS,
+        Verb.ENABLE: Can.YES,
+        Verb.SWITCH_KEY: Can.YES,
+        Verb.SWITCH_VAULT: Can.UNVERIFIED,
+        Verb.FOLLOW: Can.YES,
+        Verb.PIN: Reason.ALWAYS_FOLLOWS,
+        Verb.REVERT: Reason.NO_WAY_BACK,
+    },
+    irreversible=frozenset({Verb.ENABLE}),
+    applications=(COSMOS_DB,),
+    notes=(
+        "In Azure Government the application of Azure Cosmos DB is 57506a73-e302-42a9-b869-6f12d9ec29e9.",
+        (
+            "How long an account takes to follow is not documented; its article asks to keep the old version for a "
+            "day, and that is what is waited for."
+        ),
+        (
+            "A key can be enabled later for NoSQL, MongoDB, Gremlin and Table; not for Cassandra, not with vector "
+            "search, and with continuous backup or analytical store only under a managed identity."
+        ),
+        (
+            "Azure's own application reaches the key while defaultIdentity is FirstPartyIdentity; an account that "
+            "the app gives a first key names one of its own identities instead."
+        ),
+        "Key sizes are not documented beyond the advice of RSA 3072.",
+    ),
+)
+
+_NAMING_A_VERSION = replace(
+    _TRAITS,
+    can={**_TRAITS.can, Verb.REPOINT: Reason.VERSION_NOT_TAKEN, Verb.PIN: Reason.VERSION_NOT_TAKEN},
+    notes=(
+        (
+            "Azure refuses key URIs with a version and says that it uses the latest (azure-docs issue 70179). An "
+            "account that has one all the same is taken for pinned to it until it shows another version as in effect; "
+            "`version: follow` takes the version away."
+        ),
+    ),
+)
+
 ACCOUNTS = Service(
     type="Microsoft.DocumentDB/databaseAccounts",
     api_version=API_VERSION,
-    traits=Traits(
-        follow=Follow.ALWAYS,
-        reports_effective=True,
-        accepts=KeyRules(RSA_2048_TO_4096),
-        picks_up_within=timedelta(hours=24),
-        keep_old_for=timedelta(hours=24),
-        pace=WORK,
-        actions=("Microsoft.DocumentDB/databaseAccounts/read", "Microsoft.DocumentDB/databaseAccounts/write"),
-        proven=Proven.RECORDED,
-        acts=Acting(told=_told),
-        sources=(
-            "SDK azure-mgmt-cosmosdb 10.0.0 (names, verbs, api-version, keyVaultKeyUriVersion)",
-            "azure-cli recording test_cosmosdb_key_vault_key_uri (PATCH answers 200 and has still to be polled)",
-            "azure-docs cosmos-db/how-to-setup-customer-managed-keys and -existing-accounts",
-            "azure-docs cosmos-db/how-to-setup-cross-tenant-customer-managed-keys (FederatedClientId)",
-        ),
-        can={
-            Verb.REPOINT: Reason.ALWAYS_FOLLOWS,
-            Verb.ENABLE: Can.YES,
-            Verb.SWITCH_KEY: Can.YES,
-            Verb.SWITCH_VAULT: Can.UNVERIFIED,
-            Verb.FOLLOW: Can.YES,
-            Verb.PIN: Reason.ALWAYS_FOLLOWS,
-            Verb.REVERT: Reason.NO_WAY_BACK,
-        },
-        irreversible=frozenset({Verb.ENABLE}),
-        applications=(COSMOS_DB,),
-        notes=(
-            "In Azure Government the application of Azure Cosmos DB is 57506a73-e302-42a9-b869-6f12d9ec29e9.",
-            (
-                "How long an account takes to follow is not documented; its article asks to keep the old version for a "
-                "day, and that is what is waited for."
-            ),
-            (
-                "Whether an account takes a key URI with a version is not documented. One that has it is taken for a "
-                "follower, and its version in effect tells."
-            ),
-            (
-                "A key can be enabled later for NoSQL, MongoDB, Gremlin and Table; not for Cassandra, not with vector "
-                "search, and with continuous backup or analytical store only under a managed identity."
-            ),
-            (
-                "Azure's own application reaches the key while defaultIdentity is FirstPartyIdentity; an account that "
-                "the app gives a first key names one of its own identities instead."
-            ),
-            "Key sizes are not documented beyond the advice of RSA 3072.",
-        ),
-    ),
+    traits=_TRAITS,
     read=_read,
     write=_write,
     main_slot=SLOT,
+    kinds=MappingProxyType({_VERSIONED.lower(): _NAMING_A_VERSION}),
+    kind_of=_form,
 )
 
 SERVICES = (ACCOUNTS,)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
 from shared.domain.reasons import Reason
-from shared.domain.resource import Edit, Json, KeyUse, Request
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
 from shared.domain.service import Can, Follow, May, Service, Verb
 from shared.services.applications import DATABRICKS
 from shared.services.pointers import Split, forward, nested, put, writable
@@ -45,6 +45,7 @@ _SOURCES = (
     "SDK azure-mgmt-databricks 3.0.0 (names, verbs, api-version, what is read-only; PATCH takes tags)",
     "learn databricks/security/keys/cmk-managed-services-azure (rotation; keep the old key 24 hours; Premium)",
     "learn databricks/security/keys/cmk-managed-disks-azure, cmk-dbfs-azure (the other two)",
+    "azure-rest-api-specs databricks 2024-05-01, example DisableEncryption (the DBFS root goes back)",
     "azure-compute-docs disk-encryption 2026-04 (an encryption set rotates by itself within an hour)",
 )
 
@@ -82,12 +83,16 @@ def _read(body: Json) -> tuple[KeyUse, ...]:
 
 def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     sent = writable(body, _READ_ONLY)
-    for change in forward(edits):
-        place = _PLACES[change.slot]
+    for edit in edits:
+        place = _PLACES[edit.slot]
+        if isinstance(edit, Revert) and edit.slot == DBFS:
+            sent = nested(sent, place.holder, {"keySource": "Default"})  # [example DisableEncryption]
+            continue
+        (change,) = forward((edit,))
         sent = nested(sent, place.holder, place.key.pointing(lookup(sent, *place.holder), change.to))
         if text(lookup(sent, *place.source, "keySource")).lower() != "microsoft.keyvault":
             sent = nested(sent, (*place.source, "keySource"), "Microsoft.Keyvault")
-        if change.slot == DISK:
+        if change.slot == DISK and change.follow is not (lookup(sent, *place.source, _FLAG) is True):
             sent = nested(sent, (*place.source, _FLAG), change.follow)
     return (put(body, API_VERSION, sent),)
 
@@ -126,8 +131,8 @@ _TRAITS = replace(
         ),
         "Data that managed services hold is not encrypted anew: new writes use the new version.",
         (
-            "A key for the DBFS root needs prepareEncryption first. Going back to the platform's key is not "
-            "documented, and the app has no request for it."
+            "A key for the DBFS root needs prepareEncryption first, and is the only one with a documented way back to "
+            "the platform's key; for the other two the app has no request."
         ),
         "Running clusters keep the disk key that they started with until they are started again.",
     ),
@@ -142,7 +147,13 @@ _DISK_TRAITS = replace(
     can={**_TRAITS.can, Verb.FOLLOW: Can.YES},
 )
 
-_DBFS_TRAITS = replace(_TRAITS, applications=(), acts=Acting(shown=_shown("storageAccountIdentity")))
+_DBFS_TRAITS = replace(
+    _TRAITS,
+    applications=(),
+    acts=Acting(shown=_shown("storageAccountIdentity")),
+    can={**_TRAITS.can, Verb.REVERT: Can.YES},
+    irreversible=frozenset(),
+)
 
 SERVICES = (
     Service(

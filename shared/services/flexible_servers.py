@@ -9,11 +9,12 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
-from shared.domain.resource import Edit, Json, KeyUse, Request
-from shared.domain.service import Can, Service, Settled, Traits, Verb
+from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
+from shared.domain.service import Can, Service, Settled, Verb
 from shared.domain.vault import ENCRYPTION_USER, Access
 from shared.services.pointers import aimed, forward, identifier_as_written, patch
 from shared.services.taken_for_granted import FOLLOWING
@@ -26,6 +27,7 @@ _MEMBERS = {  # by slot: the key, the identity, and whether the key lies in anot
     PRIMARY: ("primaryKeyURI", "primaryUserAssignedIdentityId", "primaryFederatedIdentityClientId"),
     GEO: ("geoBackupKeyURI", "geoBackupUserAssignedIdentityId", ""),
 }
+_BY_VAULT = "AzureKeyVault"
 _READ_ONLY = ("primaryEncryptionKeyStatus", "geoBackupEncryptionKeyStatus")
 _STOPPED = {"disabled", "dropping", "inaccessible", "stopped"}  # nothing can be changed until somebody acts
 
@@ -38,7 +40,7 @@ _POSTGRESQL = (
 
 def _read(body: Json) -> tuple[KeyUse, ...]:
     data = lookup(body, "properties", "dataEncryption")
-    if text(lookup(data, "type")).lower() != "azurekeyvault":
+    if text(lookup(data, "type")).lower() != _BY_VAULT.lower():
         return ()
     found = []
     for slot, (key, _, tenant) in _MEMBERS.items():
@@ -59,9 +61,17 @@ def _writer(api_version: str) -> Callable[[Json, tuple[Edit, ...]], tuple[Reques
             data = replaced(data, key, identifier_as_written(text(lookup(data, key)), aimed(change)))
             if change.identity:
                 data = replaced(data, identity, change.identity)
+        if text(lookup(data, "type")).lower() != _BY_VAULT.lower():
+            data = replaced(data, "type", _BY_VAULT)
         return (patch(body, api_version, {"properties": {"dataEncryption": data}}),)
 
     return write
+
+
+def _write_mysql(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
+    if any(isinstance(edit, Revert) for edit in edits):
+        return (patch(body, MYSQL_VERSION, {"properties": {"dataEncryption": {"type": "SystemManaged"}}}),)
+    return _writer(MYSQL_VERSION)(body, edits)
 
 
 def _settled(body: Json) -> Settled:
@@ -75,18 +85,15 @@ _CHOSEN = {Verb.ENABLE: Reason.CHOSEN_AT_CREATION, Verb.REVERT: Reason.NO_WAY_BA
 _PAIRED = "The key for geo-redundant backups lies in the paired region and has an identity of its own."
 
 
-def _servers(type_: str, api_version: str, traits: Traits) -> Service:
-    actions = (f"{type_}/read", f"{type_}/write")
-    traits = replace(traits, actions=actions)
-    return Service(type_, api_version, traits, _read, _writer(api_version), settled=_settled)
-
-
+_POSTGRES = "Microsoft.DBforPostgreSQL/flexibleServers"
 _TRAITS = replace(
     FOLLOWING,
+    actions=(f"{_POSTGRES}/read", f"{_POSTGRES}/write"),
     picks_up_within=timedelta(hours=2),
     keep_old_for=timedelta(hours=2),
     sources=_POSTGRESQL,
     can={**dict.fromkeys(Verb, Can.YES), **_CHOSEN},
+    acts=Acting(system=False),
     notes=(
         (
             "New versions are in use after 30 minutes at most places, after two hours everywhere: keep the old version "
@@ -100,29 +107,48 @@ _TRAITS = replace(
     ),
 )
 
+_MYSQL = "Microsoft.DBforMySQL/flexibleServers"
 _MYSQL_TRAITS = replace(
     _TRAITS,
+    actions=(f"{_MYSQL}/read", f"{_MYSQL}/write"),
     picks_up_within=timedelta(hours=24),
     keep_old_for=timedelta(hours=24),
     sources=(
         "SDK azure-mgmt-mysqlflexibleservers 1.0.0 (names, verbs, api-version)",
         "learn mysql/flexible-server/concepts-customer-managed-key (identities; get, list, wrapKey, unwrapKey)",
+        "azure-rest-api-specs mysql 2023-12-30, example ServerUpdateWithBYOK (a server that is there gets a key)",
+        "azure-cli rdbms/flexible_server_custom_mysql.py (SystemManaged takes it away; replicas before their source)",
     ),
-    can={
-        **dict.fromkeys(Verb, Can.YES),
-        Verb.FOLLOW: Can.UNVERIFIED,
-        Verb.ENABLE: Reason.CANNOT,
-        Verb.REVERT: Reason.CANNOT,
-    },
+    can={**dict.fromkeys(Verb, Can.YES), Verb.FOLLOW: Can.UNVERIFIED},
     access=Access(ENCRYPTION_USER, ("get", "list", "wrapKey", "unwrapKey")),
     notes=(
         "That an identifier without a version follows is not documented; how soon, and key sizes, neither.",
-        "A server may begin and end to use a key (type SystemManaged), by a request that is not documented: by hand.",
+        (
+            "A server may begin and end to use a key. Azure's own tool changes its replicas first: give those their "
+            "key, or take it away, before their source. Going back is of both keys at once."
+        ),
         _PAIRED,
     ),
 )
+_MYSQL_GEO = replace(_MYSQL_TRAITS, can={**_MYSQL_TRAITS.can, Verb.ENABLE: Reason.CANNOT, Verb.REVERT: Reason.CANNOT})
 
 SERVICES = (
-    _servers("Microsoft.DBforPostgreSQL/flexibleServers", POSTGRESQL_VERSION, _TRAITS),
-    _servers("Microsoft.DBforMySQL/flexibleServers", MYSQL_VERSION, _MYSQL_TRAITS),
+    Service(
+        type=_POSTGRES,
+        api_version=POSTGRESQL_VERSION,
+        traits=_TRAITS,
+        read=_read,
+        write=_writer(POSTGRESQL_VERSION),
+        settled=_settled,
+    ),
+    Service(
+        type=_MYSQL,
+        api_version=MYSQL_VERSION,
+        traits=_MYSQL_TRAITS,
+        read=_read,
+        write=_write_mysql,
+        settled=_settled,
+        slots={PRIMARY: _MYSQL_TRAITS, GEO: _MYSQL_GEO},
+        main_slot=PRIMARY,
+    ),
 )

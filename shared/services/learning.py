@@ -69,7 +69,7 @@ _TRAITS = replace(
         "Microsoft.MachineLearningServices/workspaces/read",
         "Microsoft.MachineLearningServices/workspaces/write",
     ),
-    acts=Acting(told=_told),
+    acts=Acting(told=_told, rechosen=False),
     sources=(
         "azure-ai-ml 1.35.2 (models of 2025-12-01: the update takes the key identifier and nothing else)",
         "azure-rest-api-specs machinelearningservices 2025-06-01, examples Workspace/get and update (Location)",

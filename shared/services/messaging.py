@@ -49,8 +49,15 @@ def _entries(body: Json) -> list[Any]:
 
 
 def _read(body: Json) -> tuple[KeyUse, ...]:
-    found = [(slot(number), _KEY.read(entry)) for number, entry in enumerate(_entries(body))]
+    found = [(slot(number), _KEY.read(entry)) for number, entry in enumerate(_entries(body)) if _names_a_key(entry)]
     return tuple(KeyUse(name, configured, configured.version is None) for name, configured in found)
+
+
+def _names_a_key(entry: Any) -> bool:
+    """Return whether an entry says anything of a key: one that is empty stays where it is, and is none."""
+    return bool(entry) and (
+        not isinstance(entry, dict) or any(text(lookup(entry, one)) for one in (_KEY.vault, _KEY.name))
+    )
 
 
 def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:

@@ -72,7 +72,8 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     if text(lookup(properties, "serverKeyType")).lower() != _BY_VAULT.lower():
         properties = replaced(properties, "serverKeyType", _BY_VAULT)
     properties = replaced(properties, "serverKeyName", name)
-    properties = replaced(properties, "autoRotationEnabled", edit.follow)
+    if edit.follow is not (lookup(properties, "autoRotationEnabled") is True):
+        properties = replaced(properties, "autoRotationEnabled", edit.follow)
     server = address_of(address.parent)
     there = Address(f"{server.type}/keys", f"{server.url}/keys/{name}")
     return Request("PUT", there, API_VERSION, key), _put(body, properties)
@@ -123,7 +124,7 @@ def _traits(server: str) -> Traits:
         sources=_SOURCES,
         can=dict.fromkeys(Verb, Can.YES),
         needs=frozenset({May.PUT}),
-        acts=Acting(above=_identity_of),
+        acts=Acting(above=_identity_of, named=False),
         notes=(
             (
                 "Backups and log files keep the key that they were written with: old versions must stay usable as long "

@@ -67,7 +67,8 @@ def _write_account(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     sent: Json = {"properties": {"encryption": encryption}}
     if change.identity is not None:
         chosen = lookup(encryption, "identity") or {}
-        encryption["identity"] = replaced(chosen, "userAssignedIdentity", change.identity) if change.identity else {}
+        chosen = replaced(chosen, "userAssignedIdentity", change.identity) if change.identity else {}
+        sent = {"properties": {"encryption": replaced(encryption, "identity", chosen)}}
     return (patch(body, API_VERSION, sent),)
 
 
@@ -131,7 +132,7 @@ ENCRYPTION_SCOPES = Service(
         Proven.RECORDED,
         "Microsoft.Storage/storageAccounts/encryptionScopes/read",
         "Microsoft.Storage/storageAccounts/encryptionScopes/write",
-        acts=Acting(above=_identity_of),
+        acts=Acting(above=_identity_of, named=False),
     ),
     read=_read_scope,
     write=_write_scope,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, replaced, text
 from shared.domain.keys import KeyId, KeyRules, is_key_name, parse_key_url
 from shared.domain.reasons import Reason
@@ -91,6 +92,7 @@ SERVICES = (
                 Verb.ENABLE: Reason.CHOSEN_AT_CREATION,
                 Verb.REVERT: Reason.NO_WAY_BACK,
             },
+            acts=Acting(rechosen=False),
             same_region=True,
             notes=(
                 (

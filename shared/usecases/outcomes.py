@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.domain.plan import Facts, Step, certainty
+from shared.domain.plan import Facts, Step, certainty, doubts
 from shared.domain.reasons import Blocked, Wait
 from shared.domain.report import Converged, InUse, Outcome, Stopped, Waiting
 from shared.domain.resource import KeyUse
@@ -30,7 +30,7 @@ def finished(
         return ended(tuple(held), progress)
     context.recent.note_converged(facts.address, as_of)
     _note_wins(context, facts, progress)
-    return Converged(certainty(facts), _in_use(facts.uses), facts.service.through(facts.body))
+    return Converged(certainty(facts), _in_use(facts.uses), facts.service.through(facts.body), doubts(facts))
 
 
 def _note_wins(context: Context, facts: Facts, progress: Progressed) -> None:

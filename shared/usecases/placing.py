@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from shared.domain.jsonpath import lookup
 from shared.domain.plan import Top
 from shared.domain.policy import Policy, Rule, Site, decide
 from shared.domain.reasons import Reason
@@ -44,8 +43,8 @@ def _site_of(address: Address, top: Json, groups: tuple[str, ...]) -> Site:
         name=arm.name,
         subscription=arm.subscription,
         resource_group=arm.group,
-        kind=str(top.get("kind") or ""),
-        location=str(top.get("location") or ""),
+        kind=str(lookup(top, "kind") or ""),
+        location=str(lookup(top, "location") or ""),
         tags=tags_in(top),
         management_groups=groups,
     )
@@ -67,12 +66,12 @@ async def _parent(context: Context, address: Address) -> Json:
 
 def top_in(body: Json) -> Top:
     """Return what a body says as the resource at the top."""
-    return Top(tags_in(body), str(body.get("managedBy") or ""))
+    return Top(tags_in(body), str(lookup(body, "managedBy") or ""))
 
 
 def tags_in(body: Json) -> dict[str, str]:
     """Return the tags that a body has."""
-    written: Any = body.get("tags")
+    written = lookup(body, "tags")
     if not isinstance(written, dict):
         return {}
     return {str(name): str(value) for name, value in written.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from shared.domain.identity import other_identities, principal_in, tenant_in
+from shared.domain.jsonpath import lookup
 from shared.domain.key_template import key_of
 from shared.domain.keys import KeyId
 from shared.domain.plan import Above, Facts, Ground
@@ -45,7 +46,7 @@ async def _survey(context: Context, facts: Facts, rule: Rule) -> Ground | Blocke
     who = await _who(context, facts, rule, above)
     if isinstance(who, Blocked):
         return who
-    location = plain_location(str(top.get("location") or ""))
+    location = plain_location(str(lookup(top, "location") or ""))
     found = await _vault(context, facts.address, rule, key, location)
     if isinstance(found, Blocked):
         return found
@@ -88,7 +89,7 @@ def _bar(body: Json, rule: Rule | None) -> str:
     """Return why a resource gets no identity for what lies below it, "" when it may: nothing outside the policy is ever
     written.
     """
-    if owner := body.get("managedBy"):
+    if owner := lookup(body, "managedBy"):
         return f"it belongs to {owner}"
     if rule is None:
         return "no rule is meant for it"

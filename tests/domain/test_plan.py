@@ -193,6 +193,8 @@ def test_the_app_never_writes_what_it_stands_on(own: Own) -> None:
 def test_what_another_resource_manages_is_left_to_its_owner() -> None:
     by_group = facts(pinned(OLD), managed_groups=frozenset({"/subscriptions/s/resourcegroups/rg"}))
     by_itself = facts(pinned(OLD), body={"id": ID, "managedBy": "/subscriptions/s/x"})
+    spelled = facts(pinned(OLD), body={"id": ID, "ManagedBy": "/subscriptions/s/x"})
+    assert only_reason(plan(spelled)) is Reason.MANAGED_BY_AZURE
     assert only_reason(plan(by_group)) is Reason.MANAGED_BY_AZURE
     assert only_reason(plan(by_itself)) is Reason.MANAGED_BY_AZURE
 

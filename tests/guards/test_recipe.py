@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shared.domain.acting import Acting
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, parse_key_url
 from shared.domain.reasons import Reason
@@ -61,6 +62,7 @@ SERVICES = (
             proven=Proven.DOCUMENTED,
             sources=("made up",),
             can={Verb.REPOINT: Can.YES, Verb.REVERT: Reason.NO_WAY_BACK},
+            acts=Acting(rechosen=False),
         ),
         read=read,
         write=write,

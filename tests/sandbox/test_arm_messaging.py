@@ -12,7 +12,7 @@ def one(version: str = "", name: str = "cmk1", **more: object) -> Json:
     return {"keyName": name, "keyVaultUri": URI, "keyVersion": version, **more}
 
 
-def keys(*several: Json) -> Json:
+def keys(*several: Json | None) -> Json:
     return {"properties": {"encryption": {"keySource": "Microsoft.KeyVault", "keyVaultProperties": list(several)}}}
 
 
@@ -39,7 +39,9 @@ def test_a_namespace_has_at_most_three_keys(at: Desk, space: Json) -> None:
     assert len(at.patch(space["id"], keys(*many[:3]))["properties"]["encryption"]["keyVaultProperties"]) == 3
 
 
-@pytest.mark.parametrize("sent", [keys(), {"properties": {"encryption": None}}, keys(one(NEW), {"keyName": "cmk1"})])
+@pytest.mark.parametrize(
+    "sent", [keys(), {"properties": {"encryption": None}}, keys(one(NEW), {"keyName": "cmk1"}), keys(None)]
+)
 def test_keys_are_never_left_again_and_each_entry_names_one(at: Desk, space: Json, sent: Json) -> None:
     assert at.refused("PATCH", space["id"], sent) == (400, "BadRequest")
 
@@ -57,6 +59,15 @@ def test_every_key_of_the_list_must_be_usable(at: Desk, space: Json) -> None:
     rotate(at).enabled = False
     assert at.refused("PATCH", space["id"], keys(one(NEW), one(NEWER))) == (400, "KeyVaultAccessForbidden")
     assert at.refused("PATCH", space["id"], keys(one(NEW), one(OLD, "curve"))) == (400, "BadRequest")
+
+
+def test_a_key_that_is_sent_again_as_it_was_is_not_asked_for_while_another_moves(at: Desk, space: Json) -> None:
+    theirs = {**one(OLD), "keyVaultUri": "https://kv-theirs.vault.azure.net"}
+    held = at.world.resources.get(space["id"])
+    assert held is not None
+    at.world.resources.put({**held, **keys(one(OLD), theirs)})
+    assert at.patch(space["id"], keys(one(NEW), theirs))["properties"]["encryption"]["keyVaultProperties"][1] == theirs
+    assert at.refused("PATCH", space["id"], keys(one(NEW), theirs)) == (400, "BadRequest")
 
 
 def test_an_entry_names_the_identity_that_reaches_its_key(at: Desk, space: Json) -> None:

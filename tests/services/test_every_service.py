@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.keys import WRAP_AND_UNWRAP, BadKeyUrl, KeyHistory, KeyId, KeyVersion, Material
 from shared.domain.plan import Facts, SetKeys, plan
@@ -28,7 +29,8 @@ ALL = [pytest.param(service, id=service.type) for service in services().values()
 NEXT = "f" * 32
 OTHER = "other-key"
 WORDS = {"<unchanged>"}  # by which a service keeps what it does not show
-BY_SERVICE = {"ServiceManaged", "AzureKeyVault"}
+SWITCHES = {"rotationToLatestKeyVersionEnabled", "autoRotationEnabled"}
+BY_SERVICE = {"ServiceManaged", "AzureKeyVault", "Default", "SystemManaged"}
 MARCH, JUNE, NOW = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 6, 7))
 ODD: tuple[Any, ...] = (None, True, 7, "x", "https://x", [], [{}], {}, {"id": 1})
 
@@ -154,6 +156,71 @@ def test_unknown_fields_and_odd_spellings_are_read_alike(service: Service) -> No
     for body in bodies(service):
         odd = oddly(strange(body))
         assert service.read(odd) == service.read(body)
+
+
+@pytest.mark.parametrize("nothing", [None, "left out"])
+@pytest.mark.parametrize("service", ALL)
+def test_a_switch_that_says_nothing_says_no_more_after_a_move(service: Service, nothing: str | None) -> None:
+    """A pinned resource whose switch is null or not there is not given one: nothing but the key changes."""
+    if service.traits.follow is not Follow.BY_FLAG and not any(t.follow is Follow.BY_FLAG for t in all_traits(service)):
+        return
+    for body in bodies(service):
+        odd = silent(body, nothing)
+        for use in service.read(odd):
+            edit = Change(use.slot, use.configured.key.at(NEXT), follow=False)
+            if isinstance(service.traits_of(odd, use.slot).ability(Verb.REPOINT), Reason):
+                continue
+            after = applied(odd, service.write(odd, (edit,)))
+            assert [path for path in differences(odd, after) if path.rpartition("/")[2] in SWITCHES] == []
+
+
+def silent(value: Any, nothing: str | None) -> Any:
+    """Return the value with its switches null, or without them."""
+    if isinstance(value, dict):
+        kept = {name: one for name, one in value.items() if name not in SWITCHES or nothing is None}
+        return {name: None if name in SWITCHES else silent(one, nothing) for name, one in kept.items()}
+    return [silent(one, nothing) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("change", [str.upper, str.capitalize, str.lower])
+@pytest.mark.parametrize("service", ALL)
+def test_members_named_in_another_case_are_read_and_written_alike(
+    service: Service, change: Callable[[str], str]
+) -> None:
+    """Nothing is written beside a member that is there."""
+    for body in bodies(service):
+        odd = recased(body, change)
+        assert service.read(odd) == service.read(body)
+        assert service.settled(odd) == service.settled(body)
+        assert service.traits_of(odd) == service.traits_of(body)
+        assert service.through(odd) == service.through(body)
+        assert service.dependents(odd) == service.dependents(body)
+        assert service.withheld(odd).lower() == service.withheld(body).lower()
+    for verb, body, edit in edits(service):
+        odd = recased(body, change)
+        sent = service.write(odd, (edit,))
+        assert [folded(one.body) for one in sent] == [folded(one.body) for one in service.write(body, (edit,))], verb
+        assert [replace(one, body=None) for one in sent] == [
+            replace(one, body=None) for one in service.write(body, (edit,))
+        ]
+
+
+def recased(value: Any, change: Callable[[str], str], name: str = "") -> Any:
+    """Return the value with its members named in another case, but for what people name."""
+    if isinstance(value, dict) and name.lower() in {"tags", "userassignedidentities"}:
+        return {key: recased(one, change) for key, one in value.items()}
+    if isinstance(value, dict):
+        plain = {"id", "name"} if "id" in value else set()  # what Azure Resource Manager fills in, as it always does
+        return {key if key in plain else change(key): recased(one, change, key) for key, one in value.items()}
+    return [recased(one, change) for one in value] if isinstance(value, list) else value
+
+
+def folded(value: Any) -> Any:
+    """Return the value with the names of its members in lower case; no object may have one twice."""
+    if isinstance(value, dict):
+        assert len({name.lower() for name in value}) == len(value), value
+        return {name.lower(): folded(one) for name, one in value.items()}
+    return [folded(one) for one in value] if isinstance(value, list) else value
 
 
 def strange(value: Any) -> Any:
@@ -324,6 +391,36 @@ def test_a_wish_for_a_first_key_that_is_never_begun_with_is_told_the_reason_that
         wish = Wish(key=KeyId("kv.vault.azure.net", OTHER).at(None))
         found = plan(Facts(service, address_of(body["id"]), body, (), {}, NOW, None, wish=wish))
         assert [step.reason for step in found if isinstance(step, Blocked)] == [never]
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_an_identity_that_a_caller_names_is_in_the_request_or_the_wish_is_refused(service: Service) -> None:
+    for plain in bodies(service):
+        body = {**plain, "identity": IDENTITY}
+        for use in service.read(body):
+            sent = []
+            for who in ("", *IDENTITY["userAssignedIdentities"]):
+                key = KeyId(use.configured.key.host, OTHER)
+                wish = Wish(key=key.at(None), slot=use.slot, identity=who)
+                known = facts(service, body, Version.KEEP)
+                material = Material("RSA", 2048, WRAP_AND_UNWRAP | {"encrypt", "decrypt"})
+                history = KeyHistory(key, (KeyVersion(NEXT, JUNE, material=material),), NEXT, NOW)
+                steps = plan(replace(known, wish=wish, keys={**known.keys, key: history}))
+                sent += [service.write(body, step.changes) for step in steps if isinstance(step, SetKeys)]
+            assert all(one not in sent[:at] for at, one in enumerate(sent)), use.slot
+
+
+IDENTITY: Json = {
+    "type": "SystemAssigned, UserAssigned",
+    "principalId": "1",
+    "userAssignedIdentities": {
+        f"/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{one}": {
+            "principalId": one,
+            "clientId": f"client-of-{one}",
+        }
+        for one in ("a", "b")
+    },
+}
 
 
 @pytest.mark.parametrize("service", ALL)

@@ -49,6 +49,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     ),
     "eventhub": resource("Microsoft.EventHub/namespaces", "ehn", NAMESPACE, sku={"name": "Premium"}),
     "servicebus": resource("Microsoft.ServiceBus/namespaces", "sbn", NAMESPACE, sku={"name": "Premium"}),
+    "mysql": resource("Microsoft.DBforMySQL/flexibleServers", "my", {"state": "Ready", "version": "8.0.21"}),
     "sql": resource("Microsoft.Sql/servers", "sqls", SQL),
     "instance": resource("Microsoft.Sql/managedInstances", "sqlmi", SQL),
 }
@@ -57,6 +58,8 @@ REFUSED = {
     ("openai", "system", True): Reason.VAULT_WITHOUT_POLICIES,
     ("openai", "user-assigned", True): Reason.IDENTITY_NOT_TAKEN,
     ("openai", "user-assigned", False): Reason.IDENTITY_NOT_TAKEN,
+    ("mysql", "system", True): Reason.IDENTITY_NOT_TAKEN,
+    ("mysql", "system", False): Reason.IDENTITY_NOT_TAKEN,
     ("kubernetes", "system", True): Reason.IDENTITY_NOT_TAKEN,
     ("kubernetes", "system", False): Reason.IDENTITY_NOT_TAKEN,
 }
@@ -64,6 +67,7 @@ CHANGED = {
     "cosmos": ("/properties/keyVaultKeyUri", "/properties/customerManagedKeyStatus", "/properties/defaultIdentity"),
     "kusto": ("/properties/keyVaultProperties",),
     "logs": ("/properties/keyVaultProperties",),
+    "mysql": ("/properties/dataEncryption",),
     "kubernetes": ("/properties/securityProfile", "/tags"),
 }
 

@@ -19,6 +19,7 @@ FORMS = example("cognitiveservices_accounts-pinned")
 FOUNDRY = example("cognitiveservices_accounts-following")
 ASSIGNED = example("cognitiveservices_accounts-assigned")
 OPENAI = example("cognitiveservices_accounts-openai")
+UNNAMED = example("cognitiveservices_accounts-unnamed")  # OpenAI, and no key version
 SPEECH = example("cognitiveservices_accounts-speech")
 PLATFORM = example("cognitiveservices_accounts-platform")
 SCOPE = example("cognitiveservices_accounts_encryptionscopes-pinned")
@@ -106,6 +107,47 @@ def test_openai_moves_within_the_vault_that_it_uses_already() -> None:
         assert in_effect(azure, OPENAI) == [MID]
 
     on_azure(using(OPENAI, size=2048), story)
+
+
+def test_openai_never_follows_so_an_account_that_names_no_version_gets_the_newest() -> None:
+    async def story(azure: Azure) -> None:
+        before = at_rest(azure, UNNAMED)
+        await azure.check(UNNAMED)
+        await azure.drain(until=timedelta(minutes=10))
+        end = azure.reports[-1]
+        assert isinstance(end.outcome, Converged)
+        assert end.outcome.certainty is Certainty.CONFIGURED
+        assert end.reasons == ()
+        assert differences(before, at_rest(azure, UNNAMED)) == {f"{POINTER}.keyVersion": MID}
+        assert in_effect(azure, UNNAMED) == [MID]
+
+    on_azure(using(UNNAMED, size=2048), story)
+
+
+def test_an_account_of_which_no_source_says_that_it_follows_says_what_would_settle_it(tmp_path: Path) -> None:
+    forms = {**UNNAMED, "kind": "FormRecognizer"}
+
+    async def told(azure: Azure) -> None:
+        await azure.check(forms)
+        await azure.drain(until=timedelta(days=2))
+        end = azure.reports[-1]
+        assert isinstance(end.outcome, Converged)
+        assert end.outcome.certainty is Certainty.UNKNOWN
+        assert end.reasons == (Reason.EFFECT_NOT_TOLD,)
+        assert "no source says that it follows" in end.outcome.doubts[0].detail
+        assert "version: pin" in azure.outcomes()[-1]["data"]["remedies"]["effect_not_told"]
+        assert azure.calls("write") == []
+
+    async def settled(azure: Azure) -> None:
+        await azure.check(forms)
+        await azure.drain(until=timedelta(minutes=10))
+        end = azure.reports[-1]
+        assert isinstance(end.outcome, Converged)
+        assert end.outcome.certainty is Certainty.CONFIGURED
+        assert at_rest(azure, forms)["properties"]["encryption"]["keyVaultProperties"]["keyVersion"] == MID
+
+    on_azure(using(forms, size=2048), told)
+    on_azure(using(forms, size=2048), settled, environ=allowing(tmp_path, version="pin"))
 
 
 def test_a_grant_that_is_not_there_fails_at_the_end_and_is_waited_for() -> None:
@@ -209,5 +251,22 @@ def test_what_a_kind_cannot_do_is_told_and_nothing_is_written(
         assert isinstance(report.outcome, Stopped)
         assert report.reasons == (reason,)
         assert azure.calls("write") == []
+
+    on_azure(using(one, size=2048), story, environ=allowing(tmp_path))
+
+
+def test_the_system_assigned_identity_takes_the_place_of_one_that_was_named(tmp_path: Path) -> None:
+    both = {**FORMS["identity"], **ASSIGNED["identity"], "type": "SystemAssigned, UserAssigned"}
+    client = next(iter(ASSIGNED["identity"]["userAssignedIdentities"].values()))["clientId"]
+    encryption = FORMS["properties"]["encryption"]
+    named = {**encryption, "keyVaultProperties": {**encryption["keyVaultProperties"], "identityClientId": client}}
+    one = {**FORMS, "identity": both, "properties": {**FORMS["properties"], "encryption": named}}
+
+    async def story(azure: Azure) -> None:
+        await wish(azure, one, key=f"{KEY[:-3]}other", identity="system")
+        await azure.drain(until=timedelta(minutes=10))
+        pointer = at_rest(azure, one)["properties"]["encryption"]["keyVaultProperties"]
+        assert pointer["keyName"] == "other"
+        assert not pointer.get("identityClientId")
 
     on_azure(using(one, size=2048), story, environ=allowing(tmp_path))

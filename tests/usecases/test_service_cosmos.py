@@ -21,6 +21,8 @@ FOLLOWER = example("documentdb_databaseaccounts-following")
 FOLLOWER["properties"].update(OWN)
 PLATFORM = example("documentdb_databaseaccounts-platform")
 PLATFORM["properties"].update(OWN)
+VERSIONED = example("documentdb_databaseaccounts-versioned")
+VERSIONED["properties"].update(OWN)
 OTHER = f"{KEY[:-3]}other"
 
 
@@ -141,3 +143,39 @@ def test_a_key_of_another_tenant_is_known_by_the_federated_client() -> None:
     chosen = "UserAssignedIdentity=/subscriptions/x&FederatedClientId=11111111-1111-4111-8111-111111111111"
     (use,) = ACCOUNTS.read({"properties": {**FOLLOWER["properties"], "defaultIdentity": chosen}})
     assert use.tenant_is_foreign
+
+
+def test_an_account_that_names_a_version_is_told_of_by_a_reason_of_its_own() -> None:
+    async def story(azure: Azure) -> None:
+        await azure.check(VERSIONED)
+        await azure.drain(until=timedelta(hours=50))
+        assert {one.reasons for one in azure.reports} == {(Reason.VERSION_NOT_TAKEN,)}
+        assert azure.calls("write") == []
+
+    on_azure(using(VERSIONED), story)
+
+
+def test_a_rule_that_says_follow_takes_the_version_out_of_the_uri(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        before = at_rest(azure, VERSIONED)
+        await azure.check(VERSIONED)
+        await azure.drain(until=timedelta(minutes=10))
+        end = azure.reports[-1].outcome
+        assert isinstance(end, Converged)
+        assert end.certainty is Certainty.REPORTED
+        changed = differences(before, at_rest(azure, VERSIONED))
+        assert changed.pop("properties.customerManagedKeyStatus")
+        assert changed == {"properties.keyVaultKeyUri": KEY, "properties.keyVaultKeyUriVersion": MID}
+
+    on_azure(using(VERSIONED), story, environ=allowing(tmp_path, version="follow"))
+
+
+def test_an_account_that_shows_a_newer_version_than_it_names_follows_all_the_same() -> None:
+    moved = {**VERSIONED, "properties": {**VERSIONED["properties"], "keyVaultKeyUriVersion": MID}}
+
+    async def story(azure: Azure) -> None:
+        (report,) = await azure.check(moved)
+        assert isinstance(report.outcome, Converged)
+        assert report.outcome.certainty is Certainty.REPORTED
+
+    on_azure(using(moved), story)

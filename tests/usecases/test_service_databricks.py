@@ -186,3 +186,17 @@ def test_a_wish_for_a_slot_that_does_not_exist_is_refused(tmp_path: Path) -> Non
         assert asked(azure) == []
 
     on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put", "irreversible"))
+
+
+def test_the_dbfs_root_alone_goes_back_to_the_platforms_key(tmp_path: Path) -> None:
+    one = workspace()
+
+    async def story(azure: Azure) -> None:
+        let_in(azure)
+        before = snapshot(azure, one)
+        report = await wished(azure, one["id"], revert=True)
+        assert report.reasons == (Reason.CANNOT, Reason.CANNOT)
+        gone = dict.fromkeys((f"{DBFS}/KeyName", f"{DBFS}/keyversion", f"{DBFS}/keyvaulturi"))
+        assert changed(azure, before) == {f"{DBFS}/keySource": "Default", **gone}
+
+    on_azure(described(one), story, environ=allowing(tmp_path, "unproven", "put"))

@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Certainty, Converged
+from shared.services.registry import service_for
 from tests.support.azure import MID, OLD, Azure, estate, on_azure, with_two_versions
 from tests.support.moving import URI, asked, changed, end_of, in_effect, resource, snapshot, split, why, wished
 from tests.support.policies import allowing
@@ -54,6 +55,38 @@ def test_the_one_entry_that_is_behind_moves_and_the_others_are_sent_again(namesp
         assert asked(azure) == ["PATCH ns1"]
 
     on_azure(described(namespace), story, environ=allowing(tmp_path, "unproven"))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "reason"),
+    [
+        ({"keyVaultUri": "https://kv-theirs.vault.azure.net/", "keyName": "theirs"}, Reason.VAULT_NOT_KNOWN),
+        ({"keyVaultUri": "https://theirs.managedhsm.azure.net", "keyName": "theirs"}, Reason.MANAGED_HSM),
+    ],
+)
+def test_an_entry_that_the_app_cannot_judge_is_carried_along_and_told_of(
+    namespace: Any, tmp_path: Path, theirs: dict[str, str], reason: Reason
+) -> None:
+    kept = {**theirs, "keyVersion": OLD, "aNew": {"member": None}}
+    namespace["properties"]["encryption"]["keyVaultProperties"] = [split(OLD), kept, split(OLD, "third")]
+
+    async def story(azure: Azure) -> None:
+        before = snapshot(azure, namespace)
+        reports = await azure.check(namespace)
+        assert why(reports[-1]) == {reason}
+        assert "keyVaultProperties[1]" in str(reports[-1].outcome)
+        assert changed(azure, before) == {f"{LIST}/0/keyVersion": MID, f"{LIST}/2/keyVersion": MID}
+        assert in_effect(azure, namespace["id"])["properties.encryption.keyVaultProperties[].2"] == MID
+
+    on_azure(described(namespace), story, environ=allowing(tmp_path, "unproven"))
+
+
+@pytest.mark.parametrize("empty", [None, {}, {"keyName": "", "keyVaultUri": None}])
+def test_an_entry_that_names_nothing_is_no_key(namespace: Any, empty: Any) -> None:
+    namespace["properties"]["encryption"]["keyVaultProperties"] = [split(OLD), empty, split(OLD, "third")]
+    service = service_for(namespace["type"])
+    assert service is not None
+    assert [use.slot for use in service.read(namespace)] == ["keyVaultProperties[0]", "keyVaultProperties[2]"]
 
 
 def test_keys_in_a_form_that_is_not_known_are_told_of(namespace: Any, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from tests.support.moving import (
 )
 from tests.support.policies import allowing
 
-KEYS = {"kv-main": [with_two_versions(size=2048)]}
+KEYS = {"kv-main": [with_two_versions(size=2048), with_two_versions("other", size=2048)]}
 ENCRYPTION = "/properties/encryption"
 KEY = f"{ENCRYPTION}/keyVaultProperties"
 
@@ -120,7 +120,6 @@ CASES = (
         },
         {"/properties/dataEncryption/primaryKeyURI": key(MID)},
         user_assigned=True,
-        goes_back=False,
     ),
 )
 
@@ -195,3 +194,42 @@ def test_going_back_is_done_where_the_service_goes_back_and_refused_elsewhere(ca
             assert asked(azure) == []
 
     on_azure(described(one), story, environ=allowing(tmp_path, *case.may, "irreversible"))
+
+
+def test_a_mysql_server_goes_back_with_both_of_its_keys_at_once(tmp_path: Path) -> None:
+    case = CASES[-1]
+    one = case.body()
+    one["properties"]["dataEncryption"] |= {"geoBackupKeyURI": key(OLD), "geoBackupUserAssignedIdentityId": UAI}
+
+    async def story(azure: Azure) -> None:
+        report = await wished(azure, one["id"], revert=True)
+        assert isinstance(report.outcome, Converged)
+        assert report.outcome.certainty is Certainty.NONE
+        assert azure.body(one)["properties"]["dataEncryption"] == {"type": "SystemManaged"}
+        assert asked(azure) == ["PATCH one1"]
+
+    on_azure(described(one), story, environ=allowing(tmp_path, *case.may))
+
+
+def test_the_key_for_backups_alone_does_not_go_back(tmp_path: Path) -> None:
+    case = CASES[-1]
+    one = case.body()
+    one["properties"]["dataEncryption"] |= {"geoBackupKeyURI": key(OLD), "geoBackupUserAssignedIdentityId": UAI}
+
+    async def story(azure: Azure) -> None:
+        assert why(await wished(azure, one["id"], revert=True, slot="geoBackup")) == {Reason.CANNOT}
+        assert asked(azure) == []
+
+    on_azure(described(one), story, environ=allowing(tmp_path, *case.may))
+
+
+def test_a_registry_has_a_word_of_its_own_for_the_system_assigned_identity(tmp_path: Path) -> None:
+    case = CASES[0]
+    one = case.body()
+
+    async def story(azure: Azure) -> None:
+        report = await wished(azure, one["id"], key=f"{URI}/keys/other", identity="system")
+        assert isinstance(report.outcome, Converged)
+        assert azure.body(one)["properties"]["encryption"]["keyVaultProperties"]["identity"] == "system"
+
+    on_azure(described(one), story, environ=allowing(tmp_path, *case.may))

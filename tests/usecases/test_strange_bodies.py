@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sandbox.arm import searchservices
+from sandbox.wire import Answer, Call
+from sandbox.world import Hooks
 from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Json
@@ -15,6 +22,7 @@ from shared.domain.service import Verb
 from shared.domain.work import Cause, Source, Sweep
 from shared.services.kubernetes import REWRITE
 from shared.services.registry import service_for
+from tests.services.test_every_service import recased
 from tests.support.azure import Azure, on_azure
 from tests.support.moving import in_effect
 from tests.support.policies import allowing
@@ -56,13 +64,19 @@ def moved_only(before: Any, after: Any, old: set[str], path: str = "") -> list[s
     return [] if after == before or after in spelled else [f"{path}: {before!r} -> {after!r}"]
 
 
+def named_now(change: str) -> bool:
+    """Return whether a change is that of a pinned resource that named no version, and does now."""
+    return change.endswith(f"/keyVersion: None -> {NEWEST!r}")
+
+
 def faults(azure: Azure, body: Json, before: Json) -> list[str]:
     """Return what changed besides the key's version, and each use that did not move and should, or the reverse."""
     service = service_for(type_of(body))
     assert service is not None
     after = stored(azure, body)
     old = {one for use in service.read(before) for one in (use.configured.version, use.effective) if one}
-    found = [f"{body['name']}{one}" for one in moved_only(before, after, old)]
+    unnamed = any(not use.follows and use.configured.version is None for use in service.read(before))
+    found = [f"{body['name']}{one}" for one in moved_only(before, after, old) if not (unnamed and named_now(one))]
     for use in service.read(after):
         traits = service.traits_of(after, use.slot)
         movable = not isinstance(traits.ability(Verb.REPOINT), Reason) and body["name"] not in REFUSED
@@ -72,10 +86,35 @@ def faults(azure: Azure, body: Json, before: Json) -> list[str]:
     return found
 
 
-def test_a_rotation_moves_all_that_can_move_and_changes_nothing_else_in_any_body(tmp_path: Path) -> None:
+def recasing(azure: Azure) -> None:
+    """From now on Resource Manager names the members of resources in upper case, but for what it fills in itself and
+    vaults.
+    """
+    inner = azure.world.hooks
+
+    def after(call: Call, answer: Answer) -> Answer:
+        answer = inner.after(call, answer)
+        told = any(f"/providers/microsoft.{one}" in call.path.lower() for one in ("resource", "author", "keyvault"))
+        if call.method != "GET" or call.host != "management.azure.com" or answer.status != HTTPStatus.OK or told:
+            return answer
+        body = answer.json()
+        listed = isinstance(body.get("value"), list)
+        odd = {**body, "value": [recased(one, str.upper) for one in body["value"]]} if listed else body
+        odd = recased(odd, str.upper) if "properties" in body and "id" in body else odd
+        return replace(answer, body=json.dumps(odd).encode())
+
+    azure.world.hooks = Hooks(inner.before, after)
+
+
+@pytest.mark.parametrize("otherwise", [False, True], ids=["as spelled", "members in another case"])
+def test_a_rotation_moves_all_that_can_move_and_changes_nothing_else_in_any_body(
+    tmp_path: Path, *, otherwise: bool
+) -> None:
     bodies = every_body()
 
     async def story(azure: Azure) -> None:
+        if otherwise:
+            recasing(azure)
         before = {str(body["id"]): stored(azure, body) for body in bodies}
         for _ in range(2):
             await azure.put(Sweep(Cause("c", Source.HTTP), azure.time.now()))
@@ -85,7 +124,7 @@ def test_a_rotation_moves_all_that_can_move_and_changes_nothing_else_in_any_body
         wrong = [one for body in bodies for one in faults(azure, body, before[str(body["id"])])]
         assert wrong == [], "\n".join(wrong)
         left = {str(body["name"]) for body in bodies if set(in_effect(azure, str(body["id"])).values()) - {NEWEST}}
-        assert left == {"cg-batch", "ws-project", *REFUSED}
+        assert left == {"cg-batch", "ws-project", "db-versioned", *REFUSED}
 
     may = ("unproven", "put", "irreversible", "recreate", "hop")
     on_azure(described(bodies), story, environ=allowing(tmp_path, *may))

@@ -1,7 +1,8 @@
 """Microsoft.DocumentDB/databaseAccounts [services.md 1.8].
 
-A versioned URI and another vault are UNVERIFIED and refused here. A second write meanwhile is 412, not 409: the
-account's operations take an exclusive lock (Azure/azure-service-operator and others report the code and its words).
+A URI with a version is refused [azure-docs issue 70179]; another vault is UNVERIFIED and refused here. A second write
+meanwhile is 412, not 409: the account's operations take an exclusive lock (Azure/azure-service-operator and others
+report the code and its words).
 """
 
 from __future__ import annotations

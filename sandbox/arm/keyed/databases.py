@@ -1,6 +1,7 @@
 """PostgreSQL flexible servers, Synapse and Databricks workspaces [services.md 2].
 
-UNVERIFIED and refused here: leaving Databricks' keys, a PATCH of theirs, Synapse's key by a PATCH of the workspace.
+UNVERIFIED and refused here: leaving Databricks' keys but that of DBFS, a PATCH of theirs, Synapse's key by a PATCH of
+the workspace.
 """
 
 from __future__ import annotations
@@ -52,8 +53,24 @@ SERVERS = Keyed(
 )
 
 
-# What a server without a key does, and how soon it follows: UNVERIFIED.
-MYSQL = replace(SERVERS, style=Style.LOCATION, follows=HOUR, needs=(*WRAPPING, "list"))
+def _cleared(_world: World, new: Json) -> Json:
+    """Return a server without the keys that it had, once the service's own key is asked for."""
+    gone = str(at(new, f"{_DATA}.type")).lower() == "systemmanaged"
+    cleared = {"type": "SystemManaged"}
+    return {**new, "properties": {**new["properties"], "dataEncryption": cleared}} if gone else new
+
+
+# A server that is there gets a key [azure-rest-api-specs, ServerUpdateWithBYOK] and leaves it [azure-cli, which sends
+# SystemManaged]; how soon it follows is UNVERIFIED.
+MYSQL = replace(
+    SERVERS,
+    style=Style.LOCATION,
+    follows=HOUR,
+    needs=(*WRAPPING, "list"),
+    on_later=True,
+    off=True,
+    derive=_cleared,
+)
 
 
 def _settled(world: World, _old: Json | None, new: Json) -> None:
@@ -137,6 +154,7 @@ BRICKS = Keyed(
             split=("keyvaulturi", "KeyName", "keyversion"),
             who=(_principal("storageAccountIdentity"),),
             when=(f"{_DBFS}.keySource", "microsoft.keyvault"),
+            off=True,  # [azure-rest-api-specs databricks 2024-05-01, example DisableEncryption]
         ),
     ),
     version="pinned",

@@ -18,6 +18,11 @@ _ENCRYPTION: Final = "properties.encryption"
 _KEY: Final = f"{_ENCRYPTION}.keyVaultProperties"
 
 
+def _registrys(world: World, owner: Json, holder: Json) -> str | None:
+    """Find the identity by its client id, or by the word for the system-assigned one [azure-cli acr/custom.py]."""
+    return None if str(holder.get("identity")).lower() == "system" else client("identity")(world, owner, holder)
+
+
 def _shows(_body: Json, use: Use, key: Key, version: KeyVersion, when: str) -> Json:
     shown: Json = {"versionedKeyIdentifier": use.pointer.identifier(key, version), "lastKeyRotationTimestamp": when}
     return {"properties": {"encryption": {"keyVaultProperties": shown}}}
@@ -33,9 +38,7 @@ def _rotating(_world: World, new: Json) -> Json:
 
 
 REGISTRIES: Final = Keyed(
-    places=(
-        Place(_KEY, uri="keyIdentifier", who=(client("identity"), system), when=(f"{_ENCRYPTION}.status", "enabled")),
-    ),
+    places=(Place(_KEY, uri="keyIdentifier", who=(_registrys, system), when=(f"{_ENCRYPTION}.status", "enabled")),),
     style=Style.MADE,
     owned=tuple(f"{_KEY}.{name}" for name in ("versionedKeyIdentifier", "lastKeyRotationTimestamp")),
     on_later=False,

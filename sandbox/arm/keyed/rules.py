@@ -33,6 +33,7 @@ class Place:
     uri: str = ""  # one member holds the key's URI, in place of the three
     who: tuple[Finder, ...] = ()
     when: tuple[str, str] = ("", "")  # a path and its value in lower case; anything else: this place is off
+    off: bool = False  # it may go back to the platform's key even where the others may not
 
     def spoken_of(self, sent: Json) -> bool:
         """Return whether a request's body names this key or a part of it."""
@@ -42,7 +43,7 @@ class Place:
     def wrong(self, body: Json) -> bool:
         """Return whether the place is on, or holds a URI, and names no key."""
         holder = at(body, self.at.removesuffix("[]"))
-        several = holder if isinstance(holder, list) else [holder or {}]
+        several = [one if isinstance(one, dict) else {} for one in (holder if isinstance(holder, list) else [holder])]
         path, wanted = self.when
         on = bool(path) and str(at(body, path)).lower() == wanted
         return any(self.pointer(one) is None and (on or bool(self.uri and one.get(self.uri))) for one in several)

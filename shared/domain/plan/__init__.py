@@ -8,7 +8,7 @@ from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
 from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step, Top
 from shared.domain.plan.groundwork import granted_at
 from shared.domain.plan.hard_rules import forbidden
-from shared.domain.plan.rotation import certainty
+from shared.domain.plan.rotation import certainty, doubts
 
 __all__ = [
     "Above",
@@ -20,6 +20,7 @@ __all__ = [
     "Step",
     "Top",
     "certainty",
+    "doubts",
     "edits_in",
     "forbidden",
     "granted_at",

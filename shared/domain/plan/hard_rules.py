@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.domain.jsonpath import lookup
 from shared.domain.patience import PATIENCE, wait_or_give_up
 from shared.domain.plan.facts import Facts
 from shared.domain.plan.groundwork import granted_at
@@ -18,7 +19,7 @@ def forbidden(facts: Facts) -> Blocked | None:
     """
     address = facts.address
     arm = address.arm
-    owner = facts.body.get("managedBy") or facts.owner
+    owner = lookup(facts.body, "managedBy") or facts.owner
     if owner or address.group_id in facts.managed_groups:
         return Blocked(Reason.MANAGED_BY_AZURE, detail=f"owner: {owner}" if owner else "its resource group is managed")
     if address.group_id in facts.own.resource_groups:

@@ -19,7 +19,7 @@ from shared.domain.policy import Version
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Certainty
 from shared.domain.resource import Change, KeyUse
-from shared.domain.service import Verb
+from shared.domain.service import Can, Traits, Verb
 
 
 class MaterialMissing(Exception):
@@ -38,6 +38,23 @@ def certainty(facts: Facts) -> Certainty:
         return Certainty.REPORTED
     unsaid = [use for use in facts.uses if use.effective is None]
     return Certainty.UNKNOWN if any(use.follows for use in unsaid) else Certainty.CONFIGURED
+
+
+def doubts(facts: Facts) -> tuple[Blocked, ...]:
+    """Return the uses that name no version and of which none is told, as far as naming one is possible."""
+    return tuple(
+        Blocked(Reason.EFFECT_NOT_TOLD, use.slot, _doubt(facts.service.traits_of(facts.body, use.slot)))
+        for use in facts.uses
+        if use.follows
+        and use.effective is None
+        and not isinstance(facts.service.traits_of(facts.body, use.slot).ability(Verb.PIN), Reason)
+    )
+
+
+def _doubt(traits: Traits) -> str:
+    if traits.ability(Verb.FOLLOW) is Can.YES:
+        return "it follows, and its service does not say which version is in effect"
+    return "no source says that it follows without a version, and its service does not say which one is in effect"
 
 
 def step_of(use: KeyUse, facts: Facts) -> Change | Wait | Blocked | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shared.domain.identity import other_identities
 from shared.domain.keys import KeyHistory, KeyId, KeyRef, NeedMaterial, latest_usable, newest_usable
 from shared.domain.plan.facts import Facts
 from shared.domain.plan.rotation import MaterialMissing, step_of
 from shared.domain.policy import Mode, Version
 from shared.domain.reasons import Blocked, Reason, Wait
-from shared.domain.resource import Change, Edit, KeyUse, Revert
+from shared.domain.resource import Change, Edit, KeyUse, Revert, fold
 from shared.domain.service import Follow, Verb
 from shared.domain.wish import Wish
 
@@ -20,6 +21,9 @@ def wished(facts: Facts, wish: Wish) -> Iterator[Found]:
     """Yield the step for each slot that the wish is about, and the use it is for; None: the slot has no key yet."""
     if against := against_the_rule(facts, wish):
         yield against, None
+        return
+    if bar := _identity_not_taken(facts, wish):
+        yield bar, None
         return
     uses = [use for use in facts.uses if wish.slot in {"", use.slot}]
     if wish.revert:
@@ -45,6 +49,26 @@ def against_the_rule(facts: Facts, wish: Wish) -> Blocked | None:
         return Blocked(Reason.CONTRADICTS_RULE, wish.slot, f"rule {rule.name!r} says ignore")
     if wish.version not in {Version.KEEP, rule.version} and rule.version is not Version.KEEP:
         return Blocked(Reason.CONTRADICTS_RULE, wish.slot, f"rule {rule.name!r} says version: {rule.version.value}")
+    return None
+
+
+def _identity_not_taken(facts: Facts, wish: Wish) -> Blocked | None:
+    """Return why the key cannot be reached by the identity that is wished, or None. A request that can name none would
+    leave the one that is there, without a word.
+    """
+    acts = facts.service.traits_of(facts.body, wish.slot).acts
+    if wish.identity is None:
+        return None
+    if not (acts.user if wish.identity else acts.system):
+        kind = "user-assigned" if wish.identity else "system-assigned"
+        return Blocked(Reason.IDENTITY_NOT_TAKEN, wish.slot, f"the service reaches no key by a {kind} identity")
+    same = fold(wish.identity) in map(fold, acts.told(facts.body))
+    fixed = acts.application or acts.shown is not None or (acts.above is not None and not acts.named)
+    if fixed or (not acts.rechosen and not same):
+        return Blocked(Reason.IDENTITY_NOT_TAKEN, wish.slot, "no request chooses the identity that reaches the key")
+    if not acts.named and (others := other_identities(facts.body, wish.identity)):
+        detail = f"it acts by the one identity that it has, and has {others}"
+        return Blocked(Reason.IDENTITY_NOT_TAKEN, wish.slot, detail)
     return None
 
 
