@@ -184,9 +184,9 @@ class People:
 
     def _revoke(self) -> None:
         body = self._some(ACCOUNTS)
-        if body is None or not body.get("identity"):
+        principal = str((body or {}).get("identity", {}).get("principalId", ""))
+        if body is None or not principal:
             return
-        principal = str(body["identity"]["principalId"])
         for one in list(self._world.resources.of_type(roles.ASSIGNMENTS)):
             if one["properties"]["principalId"] == principal:
                 self._world.resources.remove(str(one["id"]))
