@@ -32,7 +32,7 @@ UNTOUCHABLE = {
 
 def judged(one: Run) -> list[str]:
     """Return everything that is wrong with a run."""
-    wrong = [*one.watch.wrong]
+    wrong = [*one.watch.wrong, *one.untold]
     if one.writes_in_last_sweep:
         wrong.append(f"the last sweep wrote {one.writes_in_last_sweep} times")
     due = one.world.clock.time() - one.longest_pause
@@ -50,6 +50,20 @@ def judged(one: Run) -> list[str]:
         elif one.enforces and not is_untouchable(str(body["id"])):
             wrong += _bare(one.world, body, outcome)
     return wrong
+
+
+def unswept(one: Run) -> list[str]:
+    """Return which users of the key no event brought to their end, where events tell of all that happens."""
+    if not one.events_tell or len(_key(one.world).versions) < 3:
+        return []  # the versions of the estate are older than the run
+    wrong: list[str] = []
+    for body in users(one.world):
+        id_, found = str(body["id"]), used(one.world, body)
+        outcome = one.watch.last.get(id_.lower())
+        refused = [blocked["reason"] for blocked in (outcome or {}).get("blocked", ())] == [Reason.REFUSED.value]
+        if found and not is_untouchable(id_) and not (refused and id_.lower() in one.watch.doomed):
+            wrong += _of_one(one.world, body, found, outcome)
+    return [f"before the sweep: {what}" for what in wrong]
 
 
 def _of_one(world: World, body: Json, found: list[Used], outcome: Json | None) -> list[str]:

@@ -52,27 +52,33 @@ class People:
         self._owed = list(late)  # grants that somebody forgot or took away
         self._tell = tell
         self._gone: list[Json] = []
+        self.only_told = False  # whether they do nothing but what some event tells of
         self.counts: Counter[str] = Counter()
         self.paper = Paper(world.now, watch.ban)
 
     def act(self) -> None:
         """Let somebody do something."""
+        told = (self._new_version, self._new_version, self._tag, self._switch)
         kinds = (
-            self._new_version,
-            self._new_version,
-            self._dated_version,
-            self._toggle,
-            self._pin,
-            self._pin,
-            self._follow,
-            self._tag,
-            self._delete,
-            self._recreate,
-            self._grant,
-            self._revoke,
-            self._switch,
-            self._policy,
-            self._policy,
+            told
+            if self.only_told
+            else (
+                self._new_version,
+                self._new_version,
+                self._dated_version,
+                self._toggle,
+                self._pin,
+                self._pin,
+                self._follow,
+                self._tag,
+                self._delete,
+                self._recreate,
+                self._grant,
+                self._revoke,
+                self._switch,
+                self._policy,
+                self._policy,
+            )
         )
         self._dice.choice(kinds)()
 
@@ -89,7 +95,7 @@ class People:
             if operation.fate.get("do") == "stall" and self._dice.random() < 0.5:
                 operation.fate = {}
         for body in list(users(self._world)):
-            if is_broken(body) and self._dice.random() < 0.5:
+            if is_broken(body) and self._dice.random() < 0.5 and not self.only_told:  # which no event tells of
                 save(self._world, repaired(body))
                 self._tell(f"somebody repairs {body['name']}")
 

@@ -49,10 +49,12 @@ class Run:
     world: World
     late: list[Json]
     enforces: bool = False  # whether who is on the platform's key shall come under a key
+    events_tell: bool = False  # whether nothing happens but what some event tells of, and none is lost
     story: list[str] = field(default_factory=list)  # what happened, for whoever has to find out why
     deaths: int = 0
     events: dict[str, int] = field(default_factory=dict)
     writes_in_last_sweep: int = 0
+    untold: list[str] = field(default_factory=list)  # what was wrong before the last sweeps, where events tell of all
 
     def __post_init__(self) -> None:
         self.dice = random.Random(f"soak {self.seed}")
@@ -69,6 +71,7 @@ class Run:
         self.watch = Watch(self.world)
         self.trouble = Trouble(self.dice)
         self.people = People(self.dice, self.world, self.watch, self.environ, self.late, self.tell)
+        self.people.only_told = self.events_tell
         self.people.paper.enforces = self.watch.enforces = self.enforces
         self.people.paper.say("on")
         if self.dice.random() < UNCLEAR:
@@ -94,10 +97,10 @@ class Run:
         """Add a line to the story."""
         self.story.append(f"{self.world.now():%d %H:%M:%S}  {what}")
 
-    async def go(self) -> None:
+    async def settle(self) -> None:
         """Run from trouble to calm."""
         await self._begin()
-        running = [asyncio.create_task(one) for one in (self.listener.run(), self.pump.run())]
+        self._running = [asyncio.create_task(one) for one in (self.listener.run(), self.pump.run())]
         await self._trouble()
         self.trouble.over = True
         self.watch.over_at = self.world.now()
@@ -106,10 +109,13 @@ class Run:
             life.last = None
         await self._calm_down()
         self.tell("the trouble is over")
-        if self.dice.random() < 0.3:
+        if self.dice.random() < 0.3 and not self.events_tell:
             await self._sweep()
         await self._aftermath()
         await asyncio.sleep(CALM - AFTERMATH)
+
+    async def end(self) -> None:
+        """Sweep, and stop everything."""
         for _ in range(2):
             before = self.watch.writes
             await self._sweep()
@@ -118,9 +124,9 @@ class Run:
         await self._bring_out_the_evidence()
         self.graveyard.closed = True
         await self._end()
-        for task in running:
+        for task in self._running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _aftermath(self) -> None:
         """Let operations fail for a while longer, and somebody die in the middle of one."""
@@ -234,7 +240,7 @@ class Run:
             self.dice.choice(kinds)()
 
     def _event_trouble(self) -> None:
-        kind = self.dice.choice(("duplicate", "delay", "a day's delay", "drop"))
+        kind = self.dice.choice(("duplicate", "delay", "a day's delay", *(() if self.events_tell else ("drop",))))
         self.events[kind] = self.events.get(kind, 0) + 1
         if kind == "duplicate":
             self.pump.duplicate(_any, apart=self.dice.uniform(0, 60))

@@ -17,11 +17,13 @@ from sandbox.virtual import VirtualClock, run
 from shared.adapters import resource_graph
 from tests.soak.estates import drawn
 from tests.soak.hosted import Hosted
+from tests.soak.judge import unswept
 from tests.soak.run import Run
 from tests.support.azure import START
 
 HOSTED = 40  # every so many seeds the app runs under the function host, which costs four times as much
 PAGED = 4  # every so many seeds Resource Graph's pages are short
+TOLD = 5  # every so many seeds events alone have to bring everything about
 SPREAD = (0, 0, 300)  # seconds until a grant is known everywhere
 
 
@@ -35,8 +37,10 @@ def soak(seed: int) -> Run:
         identity = {"IDENTITY_ENDPOINT": IDENTITY_ENDPOINT, "IDENTITY_HEADER": identity_header(world)}
         page = 3 if seed % PAGED == 0 else resource_graph.PAGE
         with mock.patch.dict(os.environ, identity), mock.patch.object(resource_graph, "PAGE", page), _quietly():
-            one = (Hosted if seed % HOSTED == 0 else Run)(seed, world, late, enforces)
-            await one.go()
+            one = (Hosted if seed % HOSTED == 0 else Run)(seed, world, late, enforces, seed % TOLD == 3)
+            await one.settle()
+            one.untold = unswept(one)
+            await one.end()
             return one
 
     return run(main, seed=seed, start=START)
