@@ -24,6 +24,7 @@ from shared.usecases.outcomes import ended, finished
 from shared.usecases.placing import rule_for, top_in
 from shared.usecases.prepare import prepare
 from shared.usecases.taking_turns import come_back, is_ordered, slot_of
+from shared.usecases.trying_again import with_tries
 from shared.usecases.waiting import step_for
 
 MOST_ROUNDS = 10  # looks in one handling, steps towards a first key among them; what moves on faster is waited for
@@ -136,7 +137,10 @@ async def _known(
     reach = item.asked_at if item.reach else None
     asked = Wanted(rule, item.wish, item.waited, item.cause.order, reach)
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
+    facts = await with_tries(context, facts)
     progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), granted_at(facts)
+    if facts.waited is not item.waited and facts.waited is not None:  # the work had forgotten it
+        progress.granted_at = facts.waited.since
     progress.afterwards = service.traits_of(seen.body).afterwards
     return facts
 

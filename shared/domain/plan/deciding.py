@@ -37,6 +37,11 @@ def wanted(facts: Facts) -> tuple[Step, ...]:
     return moved if through_another(facts.service, facts.body) else (*enforced(facts), *moved)
 
 
+def has_failed(facts: Facts) -> bool:
+    """Return whether a change is due, and that the resource has failed is what is in its way."""
+    return any(isinstance(step, Blocked) and step.reason is Reason.PROVISIONING_FAILED for step in wanted(facts)[:1])
+
+
 def _moved(facts: Facts) -> tuple[Step, ...]:
     if facts.wish is None and facts.rule is not None and facts.rule.rotation is Mode.IGNORE:
         return ()

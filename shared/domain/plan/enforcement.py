@@ -63,6 +63,14 @@ def enforced(facts: Facts) -> tuple[Step, ...]:
     return _from_the_ground(facts, rule)
 
 
+def stands_ready(facts: Facts) -> bool:
+    """Return whether all that a first key stands on is there, access with it: only the change itself is missing."""
+    if facts.rule is None or not wants_ground(facts):
+        return False
+    steps = _from_the_ground(facts, facts.rule)
+    return all(isinstance(step, SetKeys) for step in steps)
+
+
 def _bar(rule: Rule, facts: Facts) -> Blocked | None:
     return forbidden(facts) or _beyond(rule, facts)
 
