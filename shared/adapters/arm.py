@@ -93,6 +93,13 @@ class Arm:
                 raise unreadable(path)
         return dict(body)
 
+    async def post(self, path: str, api_version: str) -> None:
+        """Carry out an action that takes no body, and whose answer is read by nobody. Raises NotThere, Refusal,
+        TryLater.
+        """
+        with translated(path):
+            await self._ask(HttpRequest("POST", self._url(path, api_version)))
+
     async def every(self, path: str, api_version: str, filter_: str = "") -> list[Json]:
         """Return all members of a list, page by page. Raises NotThere, Refusal, TryLater."""
         found: list[Json] = []

@@ -57,6 +57,7 @@ class May(Enum):
     HARDEN = "harden"  # turning on soft delete and purge protection of its vault
     CREATE_VAULT = "create-vault"  # making the vault that the rule names
     RECOVER = "recover"  # taking back a deleted vault or key that holds the name
+    REGISTER_PROVIDER = "register-provider"  # letting subscriptions know the resource providers that this takes
     REVOKE = "revoke"  # taking away, on a caller's confirmed wish, what lets a resource's identity use its keys
 
 

@@ -18,7 +18,7 @@ from shared.usecases.above import read_top
 from shared.usecases.context import Context
 from shared.usecases.founding import Founded, founded
 from shared.usecases.placing import rule_for, site_of, tags_in
-from shared.usecases.registered import unheard, unregistered
+from shared.usecases.registered import providers_for
 
 
 class _Who(Struct, frozen=True):
@@ -50,9 +50,10 @@ async def _survey(context: Context, facts: Facts, rule: Rule) -> Ground | Blocke
     found = await _vault(context, facts.address, rule, key, location)
     if isinstance(found, Blocked):
         return found
-    if missing := await unregistered(context, facts.address, found.vault):
-        return missing
     vault = found.vault
+    providers = await providers_for(context, rule, facts.address, vault.id)
+    if isinstance(providers, Blocked):
+        return providers
     held = who.principal.id and vault.rbac and found.step is None
     grants = await context.ports.grants.held(vault.id, who.principal.id) if held else ()
     return Ground(
@@ -66,7 +67,9 @@ async def _survey(context: Context, facts: Facts, rule: Rule) -> Ground | Blocke
         location,
         found.step,
         above=above,
-        remark=await unheard(context, facts.address),
+        remark=providers.remark,
+        missing=providers.missing,
+        registering=providers.going,
     )
 
 
