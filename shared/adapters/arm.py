@@ -78,6 +78,10 @@ class Arm:
                 raise unreadable(f"{place}: a member of another collection")
             yield body
 
+    async def members(self, service: Service, parent: Address, path: str) -> list[Json]:
+        """Return what a list below a resource holds. Implements ports.Lists."""
+        return await self.every(f"{parent.url.rstrip('/')}/{path}", service.api_version)
+
     async def read_checked(self, address: Address, api_version: str) -> Json:
         """Return one resource, whose body must be its own. Raises NotThere, Refusal, TryLater."""
         with translated(address.url):

@@ -56,6 +56,14 @@ class Resources(Protocol):
         ...
 
 
+class Lists(Protocol):
+    """Lists below resources, as they are."""
+
+    async def members(self, service: Service, parent: Address, path: str) -> list[Json]:
+        """Return what a list below a resource holds. Raises NotThere, Refusal, TryLater."""
+        ...
+
+
 class Page(Struct, frozen=True):
     """Candidates from the index, and where to go on. Bodies may be minutes old."""
 

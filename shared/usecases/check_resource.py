@@ -16,7 +16,7 @@ from shared.errors import AppError, NotTaken
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.courtesy import plan_with_courtesy
-from shared.usecases.dependents import look_at_dependents
+from shared.usecases.dependents import look_at_dependents, look_at_those_named
 from shared.usecases.going_on import as_before, goes_on, still_going, waited_until_now
 from shared.usecases.not_now import moves_on, not_now, still_switched_off, switched_off
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
@@ -105,6 +105,7 @@ async def _converge(
         rule = await rule_for(context, item.address, seen.body)
         if rule is not None and item.wish is None and not progress.wrote and ignored(service, seen.body, rule):
             return LeftAlone(rule.name)
+        await look_at_those_named(context, service, seen.body, item, rule, progress)
         facts = await _known(context, service, item, seen, rule, keys_as_of, progress)
         steps = await plan_with_courtesy(context, facts, item)
         as_of = _as_of(facts, seen.at)
