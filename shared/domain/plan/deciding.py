@@ -107,11 +107,12 @@ def _allowed(step: Edit | Wait | Blocked, use: KeyUse | None, facts: Facts) -> E
     for ability in map(traits.ability, verbs):
         if isinstance(ability, Reason):
             return Blocked(ability, step.slot, f"it should {_told(step)}")
-    allowed = facts.rule.may if facts.rule else frozenset()
+    if facts.rule is None or facts.rule.rotation is not Mode.FIX:
+        return step  # told with what it should have, and never made: what it would take is beside the point
     needed = frozenset[May]().union(*map(traits.permissions, verbs))
     if facts.wish is not None and facts.wish.through is not None:
         needed |= {May.HOP}
-    if missing := sorted(one.value for one in needed - allowed):
+    if missing := sorted(one.value for one in needed - facts.rule.may):
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, step.slot, f"may: [{', '.join(missing)}]; it should {_told(step)}")
     return _unasked(step, facts) or step
 

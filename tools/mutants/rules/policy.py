@@ -27,7 +27,7 @@ RULES = (
     Rule(
         "what is irreversible, unproven or a whole body takes a word in the rule",
         _DECIDING,
-        "needed - allowed",
+        "needed - facts.rule.may",
         "set()",
         PLAN_POLICY,
     ),
@@ -65,8 +65,8 @@ RULES = (
     Rule(
         "a child falls under its parent's rule",
         "shared/usecases/placing.py",
-        "if address.parent and policy.asks_about_parent(arm.type) else body",
-        "if False else body",
+        "if address.parent and policy.asks_about_parent(arm.type):",
+        "if False:",
         POLICY_EFFECTS,
     ),
     Rule(
