@@ -112,6 +112,7 @@ def build(
     ports = Ports(
         clock=clock,
         resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection, arm, clock), arm),
+        lists=arm,
         finder=graph,
         vaults=vaults,
         keys=VaultKeys(connection, clock, KeysThroughArm(vaults, clock)),

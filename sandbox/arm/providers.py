@@ -39,6 +39,7 @@ def _types(name: str) -> tuple[str, ...]:
 _PROVIDERS: Final = {name.lower(): (name, *told) for name, told in _KNOWN.items()} | {
     f"microsoft.{name.lower()}": (f"Microsoft.{name}", "2025-01-01", _types(f"Microsoft.{name}")) for name in _OTHERS
 }
+TAKES: Final = 90.0  # seconds from a registration that is asked for to one that holds
 _MISSING: Final = "MissingSubscriptionRegistration"
 
 
@@ -55,27 +56,33 @@ def get(world: World, request: Request) -> Answer:
 
 
 def register(world: World, request: Request) -> Answer:
-    """POST of a registration: it holds from then on."""
+    """POST of a registration: it holds some time later, as each region is registered by itself."""
     require_place(world, request.target)
     name = _named(request)
-    _missing(world, request.target.subscription).discard(name)
+    missing = _missing(world, request.target.subscription)
+    if name in missing and missing[name] is None:
+        missing[name] = world.clock.time() + TAKES
     return Answer.of(_shown(world, request, name))
 
 
 def require(world: World, method: str, target: Target) -> None:
     """Raise Refused 409 when a write asks for a provider that the estate says is not registered."""
-    missing = _missing(world, subscription_of(target.id)) if method in {"PUT", "PATCH"} else set()
+    missing = _missing(world, subscription_of(target.id)) if method in {"PUT", "PATCH"} else {}
     if target.namespace.lower() in missing:
         message = f"The subscription is not registered to use namespace '{target.namespace}'."
         raise Refused(409, _MISSING, message)
 
 
-def _missing(world: World, subscription: str) -> set[str]:
-    """Return the namespaces that are not registered: at first those that the estate lists as `unregistered`."""
-    told: dict[str, set[str]] = world.memory.setdefault("arm", {}).setdefault("unregistered", {})
+def _missing(world: World, subscription: str) -> dict[str, float | None]:
+    """Return the namespaces that are not registered, at first those that the estate lists as `unregistered`, and when
+    each will be, if somebody has asked for that.
+    """
+    told: dict[str, dict[str, float | None]] = world.memory.setdefault("arm", {}).setdefault("unregistered", {})
     if subscription not in told:
         listed = world.subscriptions.get(subscription, {}).get("unregistered") or ()
-        told[subscription] = {str(one).lower() for one in listed}
+        told[subscription] = {str(one).lower(): None for one in listed}
+    now = world.clock.time()
+    told[subscription] = {name: due for name, due in told[subscription].items() if due is None or now < due}
     return told[subscription]
 
 
@@ -89,11 +96,14 @@ def _named(request: Request) -> str:
 def _shown(world: World, request: Request, known: str) -> Json:
     name, version, types = _PROVIDERS[known]
     subscription = request.target.subscription
-    missing = known in _missing(world, subscription)
+    missing = _missing(world, subscription)
+    state = "Registered"
+    if known in missing:
+        state = "NotRegistered" if missing[known] is None else "Registering"
     return {
         "id": f"{f'/subscriptions/{subscription}' if subscription else ''}/providers/{name}",
         "namespace": name,
         "registrationPolicy": "RegistrationRequired",
-        "registrationState": "NotRegistered" if missing else "Registered",
+        "registrationState": state,
         "resourceTypes": [{"resourceType": one, "locations": [], "apiVersions": [version]} for one in types],
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sandbox.arm import (
+    connections,
     containers,
     diagnostics,
     generic,
@@ -99,6 +100,16 @@ _TABLE: Final = {
         for name in services.NAMES
     },
     "Microsoft.CognitiveServices/accounts/encryptionScopes": Rules(put=writing.put, patch=not_allowed),
+    **{
+        type_: Rules(
+            connections.get,
+            connections.list_,
+            connections.put,
+            not_allowed,
+            actions={"listsecrets": connections.list_secrets},
+        )
+        for type_ in connections.TYPES
+    },
     "Microsoft.Compute/diskEncryptionSets/associatedResources": _reading(not_here, compute.associated),
     "Microsoft.Compute/disks": Rules(put=compute.put_disk, patch=compute.patch_disk),
     "Microsoft.Compute/snapshots": Rules(put=compute.put_disk, patch=compute.patch_disk),

@@ -78,6 +78,10 @@ class Arm:
                 raise unreadable(f"{place}: a member of another collection")
             yield body
 
+    async def members(self, service: Service, parent: Address, path: str) -> list[Json]:
+        """Return what a list below a resource holds. Implements ports.Lists."""
+        return await self.every(f"{parent.url.rstrip('/')}/{path}", service.api_version)
+
     async def read_checked(self, address: Address, api_version: str) -> Json:
         """Return one resource, whose body must be its own. Raises NotThere, Refusal, TryLater."""
         with translated(address.url):
@@ -92,6 +96,13 @@ class Arm:
             if str(body["id"]).rstrip("/").rpartition("/")[2].lower() != path.rpartition("/")[2].lower():
                 raise unreadable(path)
         return dict(body)
+
+    async def post(self, path: str, api_version: str) -> None:
+        """Carry out an action that takes no body, and whose answer is read by nobody. Raises NotThere, Refusal,
+        TryLater.
+        """
+        with translated(path):
+            await self._ask(HttpRequest("POST", self._url(path, api_version)))
 
     async def every(self, path: str, api_version: str, filter_: str = "") -> list[Json]:
         """Return all members of a list, page by page. Raises NotThere, Refusal, TryLater."""

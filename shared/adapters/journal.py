@@ -25,6 +25,7 @@ from shared.domain.report import (
     Write,
     as_json,
 )
+from shared.domain.revocation import Announced, place_taken
 from shared.domain.vault_audit import Audited
 from shared.domain.work import Source
 
@@ -122,6 +123,8 @@ def _tail(report: Report) -> str:
         return f"{told} until {outcome.wait.again_at.isoformat()}{moved}"
     if isinstance(outcome, Stopped):
         return _remedies(outcome.blocked) + moved
+    if isinstance(outcome, Announced):
+        return "".join(f" {type(one).__name__} {place_taken(one)}" for one in outcome.takings)
     if isinstance(outcome, Rotated):
         return f" {outcome.key.url} has the new version {outcome.version}"
     return _looked(outcome) if isinstance(outcome, Expanded | Audited) else moved

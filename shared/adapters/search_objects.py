@@ -21,7 +21,7 @@ from shared.adapters.arm import Arm, checked, reply_of
 from shared.adapters.connection import Connection
 from shared.adapters.translate import translated
 from shared.domain.reasons import Reason
-from shared.domain.resource import Address, Json, Request, address_of
+from shared.domain.resource import Address, Json, Request
 from shared.domain.service import ChildList, Service
 from shared.errors import NotThere, Refusal
 from shared.ports import Clock, Progress, Reply
@@ -85,7 +85,7 @@ class SearchObjects:
 
         Raises NotThere when it does not lie where the address says.
         """
-        service = address_of("/".join(address.url.split("/")[:9]))
+        service = address.top
         if service.type.lower() != _SERVICE:
             raise Refusal(Reason.UNSUPPORTED_TYPE, service.type)
         now = self._clock.now()

@@ -17,7 +17,7 @@ from shared.domain.preparation import CreateKey
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Converged, Done, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
 from shared.domain.resource import Json
-from shared.domain.revocation import Revoked
+from shared.domain.revocation import Announced, Revoked, Taking, place_taken
 from shared.domain.vault_audit import Audited
 from shared.domain.work import (
     CheckChildren,
@@ -56,6 +56,14 @@ class Prepared(Struct, frozen=True, omit_defaults=True):
     place: str
     accepted: bool
     said: Json = {}
+
+
+class Taken(Struct, frozen=True):
+    """One grant that is about to be taken away: its kind, the id of what changes, and what it is."""
+
+    step: str
+    place: str
+    said: Json
 
 
 class Effect(Struct, frozen=True, rename="camel"):
@@ -105,6 +113,7 @@ class Line(Struct, frozen=True, omit_defaults=True, rename="camel"):
     wish: Json | None = None
     wrote: tuple[Written, ...] = ()
     did: tuple[Prepared, ...] = ()
+    takes: tuple[Taken, ...] = ()  # told before the first of it goes
     certainty: str = ""
     uses: tuple[Effect, ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -119,7 +128,7 @@ def worth_keeping(report: Report) -> bool:
     A look that found all in order is none, nor is one that waits on for the same thing: they would bury the rest.
     """
     outcome, waited = report.outcome, report.item.waited if report.item else None
-    if report.wrote or report.did or isinstance(outcome, Rotated | Revoked | Stopped):
+    if report.wrote or report.did or isinstance(outcome, Rotated | Announced | Revoked | Stopped):
         return True
     if isinstance(outcome, Expanded | Audited):
         return bool(outcome.blocked if isinstance(outcome, Expanded) else outcome.findings)
@@ -149,6 +158,7 @@ def line_of(report: Report, id_: str) -> Line:
         wish=_wish(item),
         wrote=tuple(_written(one) for one in report.wrote),
         did=tuple(_prepared(one) for one in report.did),
+        takes=tuple(_taken(one) for one in outcome.takings) if isinstance(outcome, Announced) else (),
         certainty=outcome.certainty.value if isinstance(outcome, Converged) else "",
         uses=tuple(Effect(use.slot, use.configured.url, use.follows, use.effective) for use in uses),
         refused=tuple(_refused(one, item) for one in _blocked(report)),
@@ -207,6 +217,11 @@ def _written(one: Write) -> Written:
 def _prepared(one: Done) -> Prepared:
     said: Json = msgspec.to_builtins(one.step)
     return Prepared(one.at, said.pop("type"), one.place, one.accepted, said)
+
+
+def _taken(step: Taking) -> Taken:
+    said: Json = msgspec.to_builtins(step)
+    return Taken(said.pop("type"), place_taken(step), said)
 
 
 def _url(key: KeyRef | None) -> str:

@@ -25,6 +25,9 @@ PATIENCE = {
     Reason.SERVICE_UNAVAILABLE: Patience(15 * _S, 30 * _M, 2 * _D),
     Reason.VAULT_UNREACHABLE: Patience(30 * _S, _H, _D),
     Reason.PROVISIONING: Patience(30 * _S, 10 * _M, 4 * _H),
+    # Each region is registered by itself, which takes minutes [learn azure-resource-manager/management/
+    # resource-providers-and-types].
+    Reason.PROVIDER_REGISTERING: Patience(15 * _S, 5 * _M, 4 * _H),
     Reason.OPERATION_GOING_ON: Patience(10 * _S, 5 * _M, 6 * _H),
     Reason.SWEEP_GOING_ON: Patience(_M, 10 * _M, 12 * _H),
     Reason.PARTNER_FIRST: Patience(_M, 30 * _M, _D),

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from shared.domain.keys import KeyId
 from shared.domain.policy import NewKey
+from shared.domain.providers import RegisterProvider
 
 
 class CreateVault(Struct, frozen=True, tag=True):
@@ -69,13 +70,17 @@ class GrantAccess(Struct, frozen=True, tag=True):
     permissions: tuple[str, ...]
 
 
-Preparation = CreateVault | RecoverVault | HardenVault | CreateKey | RecoverKey | AssignIdentity | GrantAccess
+Preparation = (
+    RegisterProvider | CreateVault | RecoverVault | HardenVault | CreateKey | RecoverKey | AssignIdentity | GrantAccess
+)
 
 
 def place_of(step: Preparation, resource: str) -> str:
     """Return the id of what a step changes."""
     if isinstance(step, AssignIdentity):
         return step.above or resource
+    if isinstance(step, RegisterProvider):
+        return f"/subscriptions/{step.subscription}/providers/{step.provider}"
     return f"{step.vault}/keys/{step.key.name}" if isinstance(step, CreateKey | RecoverKey) else step.vault
 
 
@@ -83,6 +88,8 @@ def right_for(step: Preparation, resource_type: str) -> str:
     """Return the action that the app's own identity needs for a step."""
     vaults = "Microsoft.KeyVault/vaults"
     match step:
+        case RegisterProvider():
+            return f"{step.provider}/register/action"
         case CreateKey():
             return f"{vaults}/keys/write"
         case RecoverKey():

@@ -106,6 +106,7 @@ class Reason(Enum):
     CONFLICT = "conflict"
     SERVICE_UNAVAILABLE = "service_unavailable"
     PROVISIONING = "provisioning"
+    PROVIDER_REGISTERING = "provider_registering"
     OPERATION_GOING_ON = "operation_going_on"
     SWEEP_GOING_ON = "sweep_going_on"
     NOT_YET_IN_EFFECT = "not_yet_in_effect"

@@ -141,7 +141,12 @@ REMEDIES = {
     ),
     Reason.PROVIDER_NOT_REGISTERED: (
         "A subscription does not know a resource provider that this takes. Register it: az provider register "
-        "--namespace NAMESPACE --subscription SUBSCRIPTION. The app does not do that by itself."
+        "--namespace NAMESPACE --subscription SUBSCRIPTION. The app does that only where a rule says "
+        "`may: [register-provider]`."
+    ),
+    Reason.PROVIDER_REGISTERING: (
+        "A subscription is being made to know a resource provider. The work waits; az provider show --namespace "
+        "NAMESPACE tells how it stands."
     ),
     Reason.GRANT_EXISTS: "The identity holds this role already.",
     Reason.OWN_RESOURCE: "This belongs to the app itself, which never changes what it stands on. Change it by hand.",

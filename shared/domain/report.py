@@ -14,7 +14,7 @@ from shared.domain.preparation import Preparation
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.remedies import REMEDIES
 from shared.domain.resource import Address, Edit, Json
-from shared.domain.revocation import Revoked, Taking
+from shared.domain.revocation import Announced, Revoked, Taking
 from shared.domain.vault_audit import Audited
 from shared.domain.work import WorkItem
 
@@ -99,7 +99,20 @@ class Rotated(Struct, frozen=True, tag="rotated"):
     version: str
 
 
-Outcome = Rotated | Revoked | Audited | Converged | Waiting | Stopped | Gone | LeftAlone | Answered | Paced | Expanded
+Outcome = (
+    Rotated
+    | Announced
+    | Revoked
+    | Audited
+    | Converged
+    | Waiting
+    | Stopped
+    | Gone
+    | LeftAlone
+    | Answered
+    | Paced
+    | Expanded
+)
 
 
 class Write(Struct, frozen=True):

@@ -12,6 +12,7 @@ from shared.domain.keys import KeyRef
 
 Json = dict[str, Any]
 LONGEST_ID = 2048
+_TOP = 9  # parts of the id of a top-level resource
 
 
 class BadAddress(ValueError):
@@ -82,6 +83,11 @@ class Address(Struct, frozen=True):
         """Return the id of the resource this one is a child of ("" for a top-level resource)."""
         pieces = self.url.rstrip("/").split("/")
         return "/".join(pieces[:-2]) if len(self.arm.names) > 1 else ""
+
+    @property
+    def top(self) -> Address:
+        """Return the resource at the top, which is the resource itself unless it is a child."""
+        return address_of("/".join(self.url.split("/")[:_TOP]))
 
 
 def fold(id_: str) -> str:

@@ -66,6 +66,15 @@ class Other(Struct, frozen=True, omit_defaults=True):
     restored_by: str = ""
 
 
+class Announced(Struct, frozen=True, tag="announced"):
+    """What is about to be taken away, and who loses by it: told before the first of it goes, since who takes it may die
+    before that is told.
+    """
+
+    takings: tuple[Taking, ...]
+    also: tuple[Other, ...] = ()
+
+
 class Revoked(Struct, frozen=True, tag="revoked"):
     """None of what gave the resource's identity access at its vaults is left, as Azure was read afterwards. What the
     service still has in memory is not known. `principals`: whom it was taken from just now; none, when it was gone.

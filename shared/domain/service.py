@@ -58,6 +58,7 @@ class May(Enum):
     HARDEN = "harden"  # turning on soft delete and purge protection of its vault
     CREATE_VAULT = "create-vault"  # making the vault that the rule names
     RECOVER = "recover"  # taking back a deleted vault or key that holds the name
+    REGISTER_PROVIDER = "register-provider"  # letting subscriptions know the resource providers that this takes
     REVOKE = "revoke"  # taking away, on a caller's confirmed wish, what lets a resource's identity use its keys
 
 
@@ -153,6 +154,18 @@ def nothing_depends(_body: Json) -> tuple[str, ...]:
     return ()
 
 
+class Naming(Struct, frozen=True):
+    """A list below a resource whose members name other resources: the last parts of its path, and what reads one."""
+
+    path: str
+    names: Callable[[Json], tuple[str, ...]]
+
+
+def names_nobody(_body: Json) -> tuple[Naming, ...]:
+    """Say that no list below a resource names others."""
+    return ()
+
+
 def nothing_unfinished(_body: Json) -> str:
     """Say that nothing that an earlier change left to people stands in the way of the next."""
     return ""
@@ -178,8 +191,9 @@ class Service(Struct, frozen=True):
     tells the kind where what matters is not what Azure calls so. `slots` holds the traits of each slot where they
     differ from slot to slot. `withheld` names the first secret that a body lacks and without which it cannot be sent.
     `dependents` returns the ids of resources that come into being with this one and have keys of their own, whatever
-    their type; `through` those whose keys it uses besides, or instead of, the ones that it names. `unfinished` tells
-    what people have left to do for the change before, and without which the next is not made.
+    their type; `naming` the lists below it that name more; `through` those whose keys it uses besides, or instead of,
+    the ones that it names. `unfinished` tells what people have left to do for the change before, and without which the
+    next is not made.
     """
 
     type: str
@@ -199,6 +213,7 @@ class Service(Struct, frozen=True):
     through: Callable[[Json], tuple[str, ...]] = by_itself
     audience: Audience = Audience.ARM  # where it is read
     dependents: Callable[[Json], tuple[str, ...]] = nothing_depends
+    naming: Callable[[Json], tuple[Naming, ...]] = names_nobody
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 
     def traits_of(self, body: Json, slot: str = "") -> Traits:

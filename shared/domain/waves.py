@@ -13,6 +13,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from shared.domain.resource import fold
+
 _DURATION = re.compile(r"(\d{1,4})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _ALL = 100  # percent
@@ -80,9 +82,15 @@ def wave_at(waves: Sequence[Wave], place: float) -> int:
     return next(at for at, wave in enumerate(waves) if place < wave.share)
 
 
-def rollout_before(waves: Sequence[Wave], wave: int, members: Iterable[Member]) -> Rollout:
-    """Return how those in the waves before one fare."""
-    before = [one for one in members if wave and one.place < waves[wave - 1].share]
+def rollout_before(waves: Sequence[Wave], wave: int, members: Iterable[Member], mine: str = "") -> Rollout:
+    """Return how those in the waves before one fare. Where chance left those empty, the first in the line goes before
+    the rest, so that nobody goes without a canary; `mine`, a folded id, does not wait for itself.
+    """
+    known = list(members) if wave else []
+    before = [one for one in known if one.place < waves[wave - 1].share]
+    if known and not before:
+        first = min(known, key=lambda one: (one.place, one.id))
+        before = [] if fold(first.id) == mine else [first]
     return Rollout(len(before), tuple(one.id for one in before if not one.there))
 
 

@@ -91,6 +91,7 @@ class CheckResource(Struct, frozen=True, tag="resource"):
     going: Going | None = None
     wish: Wish | None = None
     reach: bool = False  # ask also whether it still reaches its keys
+    along: bool = False  # another one named it: what it names in turn is left, or two could name each other for ever
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from shared.ports.resources import Finder, Page, Progress, Reply, Resources, Subscriptions
+from shared.ports.resources import Finder, Lists, Page, Progress, Reply, Resources, Subscriptions
 from shared.ports.running import (
     Clock,
     Evidence,
@@ -27,6 +27,7 @@ __all__ = [
     "Journal",
     "KeyPage",
     "Keys",
+    "Lists",
     "Myself",
     "Page",
     "Policies",
@@ -53,6 +54,7 @@ class Ports(Struct, frozen=True):
 
     clock: Clock
     resources: Resources
+    lists: Lists
     finder: Finder
     vaults: Vaults
     keys: Keys

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from shared.domain.providers import RegisterProvider, Registration
 from shared.domain.resource import Address, Json, Request
 from shared.domain.service import ChildList, Service
 
@@ -55,6 +56,14 @@ class Resources(Protocol):
         ...
 
 
+class Lists(Protocol):
+    """Lists below resources, as they are."""
+
+    async def members(self, service: Service, parent: Address, path: str) -> list[Json]:
+        """Return what a list below a resource holds. Raises NotThere, Refusal, TryLater."""
+        ...
+
+
 class Page(Struct, frozen=True):
     """Candidates from the index, and where to go on. Bodies may be minutes old."""
 
@@ -97,8 +106,12 @@ class Subscriptions(Protocol):
         """Return the tenant that a subscription belongs to. Raises AppError."""
         ...
 
-    async def has(self, subscription: str, provider: str) -> bool:
-        """Return whether a resource provider is registered, an hour old at most; where that may not be read, that it
-        is. Raises TryLater.
+    async def registration(self, subscription: str, provider: str, *, sure: bool) -> Registration:
+        """Return how a resource provider stands, an hour old at most; that it is there, where that may not be read.
+        `sure`: that one is missing is asked anew. Raises TryLater.
         """
+        ...
+
+    async def register(self, step: RegisterProvider) -> None:
+        """Register a resource provider; that it is, or is going to be, is no error. Raises AppError."""
         ...

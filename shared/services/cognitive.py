@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -12,8 +13,9 @@ from shared.domain.jsonpath import lookup, replaced, text, without
 from shared.domain.keys import RSA_2048_TO_4096, KeyRules, key_ref
 from shared.domain.reasons import Reason
 from shared.domain.resource import Change, Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, ChildList, Follow, May, Proven, Service, Traits, Verb, by_kind
+from shared.domain.service import Can, ChildList, Follow, May, Naming, Proven, Service, Traits, Verb, by_kind
 from shared.domain.vault import CRYPTO_USER, WRAPPING, Access
+from shared.services.connections import named_in
 from shared.services.pace import LISTS, WORK
 from shared.services.pointers import client_id_of, name_as_written, patch, put, vault_as_written, writable
 
@@ -21,6 +23,8 @@ API_VERSION = "2025-09-01"  # [SDK azure-mgmt-cognitiveservices 14.1.0]
 SLOT = "encryption"
 _VAULT = "microsoft.keyvault"
 _OPENAI_KIND = "openai"
+_WITH_PROJECTS = "aiservices"
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}")  # of a project [bicep-types-az cognitiveservices 2025-06-01]
 _RSA_2048 = KeyRules(frozenset({("RSA", 2048), ("RSA-HSM", 2048)}))
 
 _SOURCES = (
@@ -74,6 +78,16 @@ def _storage_of(body: Json) -> tuple[str, ...]:
     found = lookup(body, "properties", "userOwnedStorage")
     ids = [text(lookup(one, "resourceId")) for one in found] if isinstance(found, list) else []
     return tuple(filter(None, ids))
+
+
+def _naming(body: Json) -> tuple[Naming, ...]:
+    """Return the connections of an account of Foundry, and of its projects, whose names it tells."""
+    if by_kind(body).lower() != _WITH_PROJECTS:
+        return ()
+    told = lookup(body, "properties", "associatedProjects")
+    projects = [one for one in told if isinstance(one, str) and _NAME.fullmatch(one)] if isinstance(told, list) else []
+    paths = ("connections", *(f"projects/{one}/connections" for one in projects))
+    return tuple(Naming(path, named_in) for path in paths)
 
 
 def _read_scope(body: Json) -> tuple[KeyUse, ...]:
@@ -157,6 +171,11 @@ _OPENAI = replace(
 )
 _FOUNDRY = replace(
     ANY_KIND,
+    actions=(
+        *ANY_KIND.actions,
+        "Microsoft.CognitiveServices/accounts/connections/read",
+        "Microsoft.CognitiveServices/accounts/projects/connections/read",
+    ),
     accepts=KeyRules(RSA_2048_TO_4096),
     proven=Proven.DOCUMENTED,
     sources=(*_SOURCES, "azure-ai-docs foundry/includes/concepts-encryption-keys-portal-1.md (2026-08)"),
@@ -231,6 +250,7 @@ ACCOUNTS = Service(
     main_slot=SLOT,
     children=(ChildList(SCOPES.type, "encryptionScopes", LISTS),),
     through=_storage_of,
+    naming=_naming,
     kinds=MappingProxyType(
         {
             _OPENAI_KIND: _OPENAI,

@@ -11,8 +11,9 @@ from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import KeyRules, parse_key_url
 from shared.domain.reasons import Reason
 from shared.domain.resource import Edit, Json, KeyUse, Request, Revert
-from shared.domain.service import Can, Service, Verb, by_kind
+from shared.domain.service import Can, Naming, Service, Verb, by_kind
 from shared.services.applications import COSMOS_DB
+from shared.services.connections import named_in
 from shared.services.pointers import identifier_as_written, patch
 from shared.services.taken_for_granted import PINNED
 
@@ -53,6 +54,10 @@ def _dependents(body: Json) -> tuple[str, ...]:
     return tuple(found for name in names if (found := text(lookup(body, "properties", name))))
 
 
+def _naming(_body: Json) -> tuple[Naming, ...]:
+    return (Naming("connections", named_in),)
+
+
 def _told(body: Json) -> tuple[str, ...]:
     """Return the identity that a workspace names for its key; without one it may be Azure Cosmos DB's application."""
     named = text(lookup(body, "properties", "encryption", "identity", "userAssignedIdentity"))
@@ -68,6 +73,7 @@ _TRAITS = replace(
     actions=(
         "Microsoft.MachineLearningServices/workspaces/read",
         "Microsoft.MachineLearningServices/workspaces/write",
+        "Microsoft.MachineLearningServices/workspaces/connections/read",
     ),
     acts=Acting(told=_told, rechosen=False),
     sources=(
@@ -137,6 +143,7 @@ WORKSPACES = Service(
     read=_read,
     write=_write,
     dependents=_dependents,
+    naming=_naming,
     main_slot=SLOT,
     kinds=MappingProxyType(
         {"hub": _HUB, "project": _PROJECT, "featurestore": _UNSETTLED, _SERVICE_SIDE: _ON_SERVICE_SIDE}

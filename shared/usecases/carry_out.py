@@ -38,6 +38,8 @@ class Progressed(Struct):
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
     told_below: bool = False  # what comes along with the resource was asked for
+    told_named: bool = False  # and what lists below it name
+    unread: str = ""  # which of those could not be read, and why
     beside: tuple[Blocked, ...] = ()  # what is told beside the step that is being taken
     remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
@@ -54,7 +56,7 @@ class Progressed(Struct):
     def to_do(self) -> str:
         """Return what people have to do now that the resource was moved; "" if it was not."""
         moved = self.wrote or (self.left_off and self.left_off.changes)
-        return "; ".join(filter(None, (self.afterwards if moved else "", self.remark)))
+        return "; ".join(filter(None, (self.afterwards if moved else "", self.remark, self.unread)))
 
 
 async def carry_out(context: Context, facts: Facts, step: SetKeys, progress: Progressed) -> bool:

@@ -16,7 +16,7 @@ from shared.errors import AppError, NotTaken
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.courtesy import plan_with_courtesy
-from shared.usecases.dependents import look_at_dependents
+from shared.usecases.dependents import look_at_dependents, look_at_those_named
 from shared.usecases.going_on import as_before, goes_on, still_going, waited_until_now
 from shared.usecases.not_now import moves_on, not_now, still_switched_off, switched_off
 from shared.usecases.observe import Seen, Wanted, fresh_enough, gather, see
@@ -24,6 +24,7 @@ from shared.usecases.outcomes import ended, finished
 from shared.usecases.placing import rule_for, top_in
 from shared.usecases.prepare import prepare
 from shared.usecases.taking_turns import come_back, is_ordered, slot_of
+from shared.usecases.trying_again import with_tries
 from shared.usecases.waiting import step_for
 
 MOST_ROUNDS = 10  # looks in one handling, steps towards a first key among them; what moves on faster is waited for
@@ -104,6 +105,7 @@ async def _converge(
         rule = await rule_for(context, item.address, seen.body)
         if rule is not None and item.wish is None and not progress.wrote and ignored(service, seen.body, rule):
             return LeftAlone(rule.name)
+        await look_at_those_named(context, service, seen.body, item, rule, progress)
         facts = await _known(context, service, item, seen, rule, keys_as_of, progress)
         steps = await plan_with_courtesy(context, facts, item)
         as_of = _as_of(facts, seen.at)
@@ -136,7 +138,10 @@ async def _known(
     reach = item.asked_at if item.reach else None
     asked = Wanted(rule, item.wish, item.waited, item.cause.order, reach)
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
+    facts = await with_tries(context, facts)
     progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), granted_at(facts)
+    if facts.waited is not item.waited and facts.waited is not None:  # the work had forgotten it
+        progress.granted_at = facts.waited.since
     progress.afterwards = service.traits_of(seen.body).afterwards
     return facts
 

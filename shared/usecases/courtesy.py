@@ -10,10 +10,11 @@ from shared.domain.events import RESOURCE_EVENTS
 from shared.domain.evidence_query import Query
 from shared.domain.plan import Action, Facts, Step, Top, edits_in, plan, wanted, wants_rollout
 from shared.domain.preparation import GrantAccess
-from shared.domain.resource import Change, Json, address_of
+from shared.domain.resource import Change, Json
 from shared.domain.tug import WITHIN, Tug, grants_in, wins_in
 from shared.domain.work import CheckResource
 from shared.errors import AppError
+from shared.usecases.above import read_top
 from shared.usecases.context import Context
 from shared.usecases.placing import top_in
 from shared.usecases.prepare import granted
@@ -52,13 +53,12 @@ async def _top(context: Context, facts: Facts) -> Top:
     """Return what the resource at the top says, which holds for a child as well."""
     if not facts.address.parent:
         return top_in(facts.body)
-    top = address_of("/".join(facts.address.url.split("/")[:9]))
 
     async def ask() -> Top:
-        service = context.service(top.type)
-        return top_in(await context.ports.resources.get(service, top) or {}) if service else Top()
+        _, body = await read_top(context, facts.address)
+        return top_in(body)
 
-    return await context.recent.tops.get(top.folded, context.ports.clock.now, ask)
+    return await context.recent.tops.get(facts.address.top.folded, context.ports.clock.now, ask)
 
 
 async def _tug(context: Context, facts: Facts, steps: tuple[Step, ...], item: CheckResource) -> Tug | None:

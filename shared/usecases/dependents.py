@@ -1,14 +1,17 @@
-"""What comes into being with a resource and has a key of its own: looked at along with it, each by its own rule."""
+"""What comes into being with a resource, or is named below it, and has a key of its own: looked at with it, by its own
+rule.
+"""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from shared.domain.policy import Mode
+from shared.domain.policy import Mode, Rule
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, Json, address_of
 from shared.domain.service import Service
 from shared.domain.work import Cause, CheckResource, Source
+from shared.errors import AppError, NotThere
 from shared.usecases.carry_out import Progressed
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
@@ -23,21 +26,49 @@ async def look_at_dependents(
     out.
     """
     first, progress.told_below = not progress.told_below, True
-    if (
-        not first
-        or item.waited is not None
-        or item.going is not None
-        or item.wish is not None
-        or item.cause.source in _SWEPT
-    ):
+    if not first or not _asks(item):
         return
     found = [known for id_ in service.dependents(body) if (known := _known(context, id_)) is not None]
-    if not found or not (_has_its_key_there(service, body) or await _begin_with_keys(context)):
+    if found and (_has_its_key_there(service, body) or await _begin_with_keys(context)):
+        await _put(context, item, found)
+
+
+async def look_at_those_named(
+    context: Context, service: Service, body: Json, item: CheckResource, rule: Rule | None, progress: Progressed
+) -> None:
+    """Put an item for each resource of a known type that lists below this one name, such as a hub's connections, once
+    in a handling. Only lists are read, which tell no secret; one that may not be read is told of.
+    """
+    first, progress.told_named = not progress.told_named, True
+    naming = service.naming(body) if first and rule is not None and _asks(item) and not item.along else ()
+    if not naming or not await _begin_with_keys(context):
         return
+    found: dict[str, Address] = {}
+    for one in naming:
+        try:
+            members = await context.ports.lists.members(service, item.address, one.path)
+        except NotThere:
+            continue
+        except AppError as error:
+            progress.unread = f"who its {one.path} name could not be read: {error.reason.value} {error.detail}"
+            continue
+        known = (_known(context, id_) for member in members for id_ in one.names(member))
+        found |= {address.folded: address for address in known if address is not None}
+    found.pop(item.address.folded, None)
+    await _put(context, item, list(found.values()), along=True)
+
+
+def _asks(item: CheckResource) -> bool:
+    """Return whether an item asks for more than the resource itself: one that waits has done so before."""
+    waits = item.waited is not None or item.going is not None
+    return not waits and item.wish is None and item.cause.source not in _SWEPT
+
+
+async def _put(context: Context, item: CheckResource, found: list[Address], *, along: bool = False) -> None:
     managed = await context.ports.finder.managed_groups()
     now = context.ports.clock.now()
     ours = [address for address in found if address.group_id not in managed]
-    await put_all(context, [CheckResource(address, _cause(item, address), now, now) for address in ours])
+    await put_all(context, [CheckResource(one, _cause(item, one), now, now, along=along) for one in ours])
 
 
 def _cause(item: CheckResource, address: Address) -> Cause:

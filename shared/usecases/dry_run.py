@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+from shared.domain.plan import Action
 from shared.domain.policy import Mode
+from shared.domain.reasons import Wait
 from shared.domain.resource import Address, Json, KeyUse, fold
 from shared.domain.service import Service
 from shared.domain.work import CheckResource, CheckVault, Expansion, Sweep
@@ -21,6 +24,7 @@ from shared.usecases.unencrypted import wanted_for
 MOST = 200  # resources planned, and collections listed: an HTTP caller is cut off after 230 seconds
 MOST_THROUGH = 20_000  # noted while the index is looked through; those that are not concerned are dropped
 AT_ONCE = 8
+OUTCOMES = ("changed", "waits", "stopped", "inOrder", "gone", "failed")
 
 
 async def plan_for(context: Context, item: Expansion) -> dict[str, Any]:
@@ -31,7 +35,8 @@ async def plan_for(context: Context, item: Expansion) -> dict[str, Any]:
     found: list[Address] = []
     through: list[tuple[str, tuple[str, ...]]] = []
     truncated = False
-    async for address in _concerned(context, scope, through, unencrypted=isinstance(item, Sweep)):
+    told_only: list[Address] = []
+    async for address in _concerned(context, scope, through, told_only if isinstance(item, Sweep) else None):
         if address is None or len(found) == MOST:
             truncated = True
             break
@@ -39,8 +44,23 @@ async def plan_for(context: Context, item: Expansion) -> dict[str, Any]:
     planned: list[dict[str, Any]] = []
     for start in range(0, len(found), AT_ONCE):
         planned += await asyncio.gather(*(_plan(context, item, one) for one in found[start : start + AT_ONCE]))
+    counts = Counter(_outcome(one) for one in planned)
     told: dict[str, Any] = {"resources": planned, "truncated": truncated}
-    return told if isinstance(item, Sweep) else {**told, "through": _users_of(found, through)}
+    if isinstance(item, Sweep):
+        return {**told, "counts": {**dict.fromkeys(OUTCOMES, 0), **counts, "reported": len(told_only)}}
+    return {**told, "counts": {**dict.fromkeys(OUTCOMES, 0), **counts}, "through": _users_of(found, through)}
+
+
+def _outcome(planned: dict[str, Any]) -> str:
+    """Return what comes of a resource, in one word: what is done, waited for or in its way, the first of these."""
+    if "error" in planned:
+        return "failed"
+    if not planned["exists"]:
+        return "gone"
+    steps = planned["steps"]
+    if any(isinstance(step, Action) for step in steps):
+        return "changed"
+    return "inOrder" if not steps else "waits" if any(isinstance(step, Wait) for step in steps) else "stopped"
 
 
 def _users_of(found: list[Address], through: list[tuple[str, tuple[str, ...]]]) -> list[dict[str, str]]:
@@ -60,12 +80,13 @@ async def _plan(context: Context, item: Expansion, address: Address) -> dict[str
 
 
 async def _concerned(
-    context: Context, scope: Scope, through: list[tuple[str, tuple[str, ...]]], *, unencrypted: bool
+    context: Context, scope: Scope, through: list[tuple[str, tuple[str, ...]]], told_only: list[Address] | None
 ) -> AsyncIterator[Address | None]:
     """Yield the resources concerned; None when too many collections would have to be listed. Notes in `through` who
-    uses the key of others, up to MOST_THROUGH.
+    uses the key of others, up to MOST_THROUGH. With `told_only` it looks at those on the platform's key too, and notes
+    there those of which the rule says that it is only reported.
     """
-    types = types_of(context, counted=not unencrypted)
+    types = types_of(context, counted=True)
     lists, cursor = 0, None
     while True:
         page = await context.ports.finder.page(types, cursor)
@@ -76,28 +97,35 @@ async def _concerned(
             address = Address(service.type, str(row["id"]))
             if (others := service.through(row)) and len(through) < MOST_THROUGH:
                 through.append((address.url, others))
-            if _concerns(scope, service, row) or (unencrypted and await _wants_key(context, service, address, row)):
+            if _concerns(scope, service, row) or await _wants_key(context, service, address, row, told_only):
                 yield address
             lists += len(service.children)
             if lists > MOST:
                 yield None
-            async for child in _children(context, scope, service, address, unencrypted=unencrypted):
+            async for child in _children(context, scope, service, address, told_only):
                 yield child
         if page.cursor is None:
             return
         cursor = page.cursor
 
 
-async def _wants_key(context: Context, service: Service, address: Address, row: Json) -> bool:
+async def _wants_key(
+    context: Context, service: Service, address: Address, row: Json, told_only: list[Address] | None
+) -> bool:
+    if told_only is None:
+        return False
     try:
         uses = read_uses(service, row)
     except Refusal:
         return False
-    return await wanted_for(context, service, address, row, uses) is Mode.FIX
+    wanted = await wanted_for(context, service, address, row, uses)
+    if wanted is Mode.REPORT:
+        told_only.append(address)
+    return wanted is Mode.FIX
 
 
 async def _children(
-    context: Context, scope: Scope, service: Service, parent: Address, *, unencrypted: bool
+    context: Context, scope: Scope, service: Service, parent: Address, told_only: list[Address] | None
 ) -> AsyncIterator[Address]:
     for what in service.children:
         child = context.service(what.type)
@@ -106,7 +134,7 @@ async def _children(
         try:
             async for body in context.ports.resources.children(parent, what, child):
                 address = Address(child.type, str(body["id"]))
-                if _concerns(scope, child, body) or (unencrypted and await _wants_key(context, child, address, body)):
+                if _concerns(scope, child, body) or await _wants_key(context, child, address, body, told_only):
                     yield address
         except NotThere:
             continue  # gone since the index saw it

@@ -12,12 +12,14 @@ from shared.domain.key_template import key_of
 from shared.domain.new_vault import NewVault, fits, place, planned
 from shared.domain.policy import Mode, Rule
 from shared.domain.preparation import CreateVault, RecoverVault
+from shared.domain.providers import Registration
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Address, Json, fold, parse_arm_id
 from shared.domain.service import May
 from shared.domain.vault import Vault
 from shared.usecases.context import Context
 from shared.usecases.placing import site_of
+from shared.usecases.registered import VAULTS
 
 
 class Founded(Struct, frozen=True):
@@ -39,12 +41,21 @@ async def founded(
         return Founded(there)
     subscription = parse_arm_id(id_).subscription
     vault = planned(new, id_, host, location, await context.ports.subscriptions.tenant(subscription))
+    made = Founded(vault, CreateVault(id_, location, vault.tenant, new.sku))
+    if await _unknown(context, rule, subscription):
+        return made  # a subscription that knows no vaults cannot be asked about names: it is once it does
     held = await context.ports.vaults.held(id_, location)
     if held.deleted:
         return _recovered(rule, vault, held.deleted)
     if held.taken:
         return Blocked(Reason.VAULT_NAME, detail=held.taken)
-    return Founded(vault, CreateVault(id_, location, vault.tenant, new.sku))
+    return made
+
+
+async def _unknown(context: Context, rule: Rule, subscription: str) -> bool:
+    sure = May.REGISTER_PROVIDER in rule.may
+    state = await context.ports.subscriptions.registration(subscription, VAULTS, sure=sure)
+    return state is not Registration.THERE
 
 
 def _recovered(rule: Rule, vault: Vault, deleted: str) -> Founded | Blocked:

@@ -16,12 +16,13 @@ from shared.domain.plan import Facts, forbidden
 from shared.domain.plan.hard_rules import forbidden_vault
 from shared.domain.policy import Mode, Rule
 from shared.domain.reasons import Blocked, Reason
-from shared.domain.resource import Json, KeyUse, address_of, fold
+from shared.domain.resource import Json, KeyUse, fold
 from shared.domain.revocation import Hold, Taking, takings
 from shared.domain.service import May, Service
 from shared.domain.vault import Vault
 from shared.domain.work import RevokeAccess
 from shared.errors import Refusal
+from shared.usecases.above import read_top
 from shared.usecases.context import Context
 from shared.usecases.observe import read_uses, see
 from shared.usecases.placing import rule_for, top_in
@@ -55,7 +56,9 @@ async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
         if elsewhere := service.traits_of(seen.body).elsewhere:
             raise Refusal(elsewhere, "it names no key itself")
         raise Refusal(Reason.BAD_REQUEST, "it uses no key of yours there")
-    top = await _top(context, item, seen.body)
+    top = seen.body
+    if item.address.parent:  # a child has the identity of the resource at its top
+        _, top = await read_top(context, item.address)
     blocked = [Blocked(Reason.CROSS_TENANT, use.slot) for use in uses if use.tenant_is_foreign]
     keys = tuple(dict.fromkeys(use.configured.key for use in uses if not use.tenant_is_foreign))
     holds: list[Hold] = []
@@ -74,18 +77,6 @@ async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
     barred = await _barred(context, service, item, seen.body, top, tuple(holds)) if steps else None
     kept = service.traits_of(seen.body).keeps_access_for
     return Holdings(top, keys, tuple(holds), steps, tuple(blocked), barred, kept)
-
-
-async def _top(context: Context, item: RevokeAccess, body: Json) -> Json:
-    """Return the body whose identity reaches the keys: a child has that of the resource at its top."""
-    if not item.address.parent:
-        return body
-    top = address_of("/".join(item.address.url.split("/")[:9]))
-    service = context.service(top.type)
-    found = None if service is None else await see(context, service, top)
-    if found is None:
-        raise Refusal(Reason.UNSUPPORTED_TYPE, f"{top.url}, whose identity reaches the keys")
-    return found.body
 
 
 def _beyond(service: Service, body: Json, use: KeyUse) -> Blocked | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from shared.domain.jsonpath import lookup
 from shared.domain.plan import Top
 from shared.domain.policy import Policy, Rule, Site, decide
-from shared.domain.reasons import Reason
-from shared.domain.resource import Address, Json, address_of
-from shared.errors import Refusal, TryLater
+from shared.domain.resource import Address, Json
+from shared.usecases.above import read_top
 from shared.usecases.context import Context
 
 
@@ -32,7 +31,9 @@ async def site_with_groups(context: Context, policy: Policy, address: Address, b
 
 async def _site(context: Context, policy: Policy, address: Address, body: Json) -> Site:
     arm = address.arm
-    top = await _parent(context, address) if address.parent and policy.asks_about_parent(arm.type) else body
+    top = body
+    if address.parent and policy.asks_about_parent(arm.type):
+        _, top = await read_top(context, address)
     return await site_with_groups(context, policy, address, top)
 
 
@@ -48,20 +49,6 @@ def _site_of(address: Address, top: Json, groups: tuple[str, ...]) -> Site:
         tags=tags_in(top),
         management_groups=groups,
     )
-
-
-async def _parent(context: Context, address: Address) -> Json:
-    """Return the body of the top-level resource. Without it no rule can be told, so nothing is done until it is there:
-    a rule that is meant for it must not be passed over.
-    """
-    top = address_of("/".join(address.url.split("/")[:9]))
-    service = context.service(top.type)
-    if service is None:
-        raise Refusal(Reason.UNSUPPORTED_TYPE, top.type)
-    found = await context.ports.resources.get(service, top)
-    if found is None:
-        raise TryLater(Reason.CONFLICT, f"{top.url} is not there, and what lies below it is")
-    return found
 
 
 def top_in(body: Json) -> Top:

@@ -9,6 +9,7 @@ from shared.usecases.context import Context
 from shared.usecases.courtesy import plan_with_courtesy
 from shared.usecases.observe import Wanted, fresh_enough, gather, see
 from shared.usecases.placing import rule_for
+from shared.usecases.trying_again import with_tries
 
 
 async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | None:
@@ -24,5 +25,5 @@ async def preview(context: Context, item: CheckResource) -> tuple[Step, ...] | N
         return ()
     now = fresh_enough(context)
     asked = Wanted(rule, item.wish, item.waited, item.cause.order, item.asked_at if item.reach else None)
-    facts = await gather(context, service, item.address, seen, asked, keys_as_of=now)
+    facts = await with_tries(context, await gather(context, service, item.address, seen, asked, keys_as_of=now))
     return await plan_with_courtesy(context, facts, item)

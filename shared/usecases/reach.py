@@ -11,10 +11,11 @@ from msgspec import Struct
 from shared.domain.acting import Acting
 from shared.domain.identity import identities_named, principal_in
 from shared.domain.reached import Holder, Reach
-from shared.domain.resource import Address, Json, KeyUse, address_of
+from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.vault import Grant, Vault
 from shared.errors import NotThere, Refusal
+from shared.usecases.above import read_top
 from shared.usecases.context import Context
 
 
@@ -74,7 +75,7 @@ async def _principals(context: Context, acts: Acting, address: Address, body: Js
         return tuple(filter(None, [acts.shown(body)]))
     owner, identities = body, acts.told(body)
     if acts.above is not None:  # what lies below another resource has the identities of that one
-        owner = await _parent(context, address)
+        _, owner = await read_top(context, address)
         identities = identities_named(body, owner) or (acts.above(owner),)
     found = [principal_in(owner, one) for one in identities if (acts.user if one else acts.system)]
     return tuple(filter(None, found))
@@ -91,9 +92,3 @@ async def _grants(context: Context, vault: Vault, principal: str, as_of: datetim
     found = await context.ports.grants.held(vault.id, principal)
     context.recent.note_seen(what, found, at)
     return found
-
-
-async def _parent(context: Context, address: Address) -> Json:
-    above = address_of(address.parent)
-    service = context.service(above.type)
-    return (await context.ports.resources.get(service, above) if service else None) or {}

@@ -23,7 +23,7 @@ from shared.domain.plan import Top
 from shared.domain.reasons import Reason, Wait
 from shared.domain.resource import Address, KeyUse
 from shared.domain.waves import Member
-from shared.usecases.remembered import Remembered
+from shared.usecases.remembered import Brought, Remembered
 
 CHILDREN_FOR = timedelta(minutes=2)
 WATCHED_FOR = timedelta(minutes=15)
@@ -93,6 +93,7 @@ class Recent:
         self._turns: dict[str, _Turn] = {}
         self._wins: _Bounded[tuple[datetime, ...]] = _Bounded(capacity)
         self.rollouts: Remembered[tuple[Member, ...]] = Remembered(ROLLOUT_FOR, 20)
+        self.brought = Brought(capacity)
         self.tops: Remembered[Top] = Remembered(TOPS_FOR, capacity // 10)
 
     def note_converged(self, address: Address, as_of: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -39,3 +39,26 @@ class Remembered(Generic[_T]):
                 return known[1]
             finally:
                 self._asking.pop(name, None)
+
+
+class Brought:
+    """Which resources had their first key from the app, and when, by folded id. `read_up_to`: how far the evidence has
+    been read for that.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._known: OrderedDict[str, datetime] = OrderedDict()
+        self.read_up_to: datetime | None = None
+
+    def note(self, found: Mapping[str, datetime]) -> None:
+        """Remember these too."""
+        for id_, at in found.items():
+            self._known[id_] = max(at, self._known.get(id_, at))
+            self._known.move_to_end(id_)
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+
+    def since(self, moment: datetime) -> frozenset[str]:
+        """Return those that had it after that moment."""
+        return frozenset(id_ for id_, at in self._known.items() if at >= moment)

@@ -1,16 +1,19 @@
-"""Taking away what lets a resource's identity use its keys: look, take one thing after the other, read back."""
+"""Taking away what lets a resource's identity use its keys: look, say what goes, take it piece by piece, read back."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.domain.evidence_query import Query
 from shared.domain.patience import wait_or_give_up
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Done, Gone, Outcome, Report, Stopped, Waiting
-from shared.domain.revocation import Other, Revoked, Taking, place_taken, told_besides
+from shared.domain.revocation import Announced, Other, Revoked, Taking, place_taken, told_besides
+from shared.domain.revocation_record import taken_untold
 from shared.domain.work import RevokeAccess
 from shared.errors import AppError, Refusal, TryLater
 from shared.usecases.context import Context
@@ -20,12 +23,15 @@ from shared.usecases.steps.revoke_access import revoke_access
 from shared.usecases.waiting import bounded, step_for, waited_for
 
 MOST_ROUNDS = 10  # things taken in one handling
+_DAY, _MOMENT = timedelta(days=1), timedelta(milliseconds=1)
+_MOST_LINES = 1000
 UNPUBLISHED = "its service publishes no figure; count on a day, for which a token may be kept"
 
 
 class _Progress(Struct):
     did: tuple[Done, ...] = ()
     also: tuple[Other, ...] = ()
+    announced: tuple[Taking, ...] = ()
 
 
 async def revoke(context: Context, item: RevokeAccess) -> Report:
@@ -54,6 +60,7 @@ async def _outcome(context: Context, item: RevokeAccess, progress: _Progress) ->
             return Gone()
         if not found.takings:
             context.recent.forget(item.address)
+            progress.did = (*await _taken_before(context, item, progress), *progress.did)
             return Stopped(found.blocked) if found.blocked else _revoked(progress)
         if found.barred is not None:
             return Stopped((found.barred, *found.blocked))
@@ -63,6 +70,7 @@ async def _outcome(context: Context, item: RevokeAccess, progress: _Progress) ->
                 return Stopped((bar,))
         if step := await _not_now(context, item, found.takings[0], progress):
             return _ended(step)
+        await _announce(context, item, found.takings, progress)
         await _take(context, item, found.takings[0], progress)
     return _ended(_look_again(context, item, Reason.OTHERS_MOVE_IT))
 
@@ -70,6 +78,30 @@ async def _outcome(context: Context, item: RevokeAccess, progress: _Progress) ->
 def _revoked(progress: _Progress) -> Revoked:
     taken = (done.step.principal for done in progress.did if isinstance(done.step, Taking))
     return Revoked(tuple(dict.fromkeys(taken)), progress.also)
+
+
+async def _announce(context: Context, item: RevokeAccess, steps: tuple[Taking, ...], progress: _Progress) -> None:
+    """Put down what is about to go: once it is gone nothing in Azure tells what it was, and the app may die."""
+    if set(steps) <= set(progress.announced):
+        return
+    progress.announced = steps
+    told = Announced(steps, progress.also)
+    await context.ports.journal.append(Report(context.ports.clock.now(), item, told, item.address))
+
+
+async def _taken_before(context: Context, item: RevokeAccess, progress: _Progress) -> tuple[Done, ...]:
+    """Return what an earlier handling of the same wish took and had no time to tell. Where the evidence cannot be read,
+    it still has what was announced.
+    """
+    now = context.ports.clock.now()
+    query = Query(min(item.first_at, now - _DAY), now + _MOMENT, _MOST_LINES, item.address.folded)
+    try:
+        page = await context.ports.evidence.read(query)
+    except AppError:
+        return ()
+    mine = {done.step for done in progress.did}
+    before = taken_untold(page.lines, item.address.folded, item.cause.id)
+    return tuple(done for done in before if done.step not in mine)
 
 
 async def _take(context: Context, item: RevokeAccess, step: Taking, progress: _Progress) -> None:

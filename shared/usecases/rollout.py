@@ -1,7 +1,7 @@
 """How a roll-out fares, by the index: who is in the line, and who is there already.
 
-The index shows no children (such as encryption scopes), and it is minutes behind: children wait for the waves before
-them and are not counted there, and who was just mended counts a little later.
+The index shows no children (such as encryption scopes), and it is minutes behind: children travel in the wave of the
+resource at their top and are not counted themselves, and who was just mended counts a little later.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from msgspec import Struct
 
 from shared.domain.code_marks import mark_of
 from shared.domain.courtesy import Owned
+from shared.domain.key_template import key_of
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyRef, Material, parse_key_url
 from shared.domain.plan import Facts, forbidden, lacks_key
 from shared.domain.policy import Rule
 from shared.domain.reasons import Reason
-from shared.domain.resource import Address, Json, KeyUse
+from shared.domain.resource import Address, Json, KeyUse, fold
 from shared.domain.service import Service, Verb
 from shared.domain.waves import Member, Rollout, line_of, place_of, rollout_before
+from shared.usecases.brought import brought_lately
 from shared.usecases.context import Context
-from shared.usecases.placing import rule_for, tags_in
+from shared.usecases.placing import rule_for, site_of, tags_in
 
 
 class Line(Struct, frozen=True):
@@ -45,10 +47,11 @@ async def rollout_for(context: Context, facts: Facts, rule: Rule, what: str, wav
         return await _members(context, line)
 
     members = await context.recent.rollouts.get(f"{rule.name}\n{line.name}", context.ports.clock.now, ask)
-    return rollout_before(rule.waves, wave, members)
+    return rollout_before(rule.waves, wave, members, facts.address.top.folded)
 
 
 async def _members(context: Context, line: Line) -> tuple[Member, ...]:
+    brought = await brought_lately(context) if line.target is None else None
     types = frozenset(service.type.lower() for service in context.services.values() if service.in_graph)
     found: list[Member] = []
     cursor: str | None = None
@@ -57,7 +60,7 @@ async def _members(context: Context, line: Line) -> tuple[Member, ...]:
         for row in page.rows:
             service = context.service(str(row.get("type")))
             member = await _member(context, line, service, row) if service else None
-            if member is not None:
+            if member is not None and not (brought is not None and member.there and fold(member.id) not in brought):
                 found.append(member)
         if page.cursor is None:
             return tuple(found)
@@ -71,23 +74,30 @@ async def _member(context: Context, line: Line, service: Service, row: Json) -> 
         uses = service.read(row)
     except BadKeyUrl:
         return None
-    there = _there(line, service, uses)
+    there = _there(line, uses) if line.target else _begun(line.rule, service, address, row, uses)
     if there is None or not _can(line, service, row, uses) or await _left_alone(context, line, service, address, row):
         return None
     return Member(address.url, place_of(address.folded, line.name), there)
 
 
-def _there(line: Line, service: Service, uses: tuple[KeyUse, ...]) -> bool | None:
+def _there(line: Line, uses: tuple[KeyUse, ...]) -> bool | None:
     """Return whether a resource is where the roll-out brings it; None: it does not concern it. Followers are not ours
     to hold, nor do they hold others.
     """
-    target = line.target
-    if target is None:
-        return not lacks_key(service, uses) if service.main_slot else None
-    mine = _mine(target, uses)
-    if not mine:
+    target, mine = line.target, _mine(line.target, uses)
+    if target is None or not mine:
         return None
     return all(use.configured == target and use.effective in {None, target.version} for use in mine)
+
+
+def _begun(rule: Rule, service: Service, address: Address, row: Json, uses: tuple[KeyUse, ...]) -> bool | None:
+    """Return whether a resource has begun with the key that the rule names; None: it uses another, or can use none."""
+    if not service.main_slot:
+        return None
+    if lacks_key(service, uses):
+        return False
+    mine = [use for use in uses if use.slot == service.main_slot]
+    return True if any(use.configured.key == key_of(rule.key, site_of(address, row)) for use in mine) else None
 
 
 def _mine(target: KeyRef | None, uses: tuple[KeyUse, ...]) -> list[KeyUse]:

@@ -11,14 +11,15 @@ from shared.domain.keys import KeyId
 from shared.domain.plan import Above, Facts, Ground
 from shared.domain.policy import SYSTEM, Mode, Rule
 from shared.domain.reasons import Blocked, Reason
-from shared.domain.resource import Address, Json, address_of
+from shared.domain.resource import Address, Json
 from shared.domain.vault import Vault, plain_location
-from shared.errors import Refusal, TryLater
+from shared.errors import Refusal
 from shared.ports import Principal
+from shared.usecases.above import read_top
 from shared.usecases.context import Context
 from shared.usecases.founding import Founded, founded
 from shared.usecases.placing import rule_for, site_of, tags_in
-from shared.usecases.registered import unheard, unregistered
+from shared.usecases.registered import providers_for
 
 
 class _Who(Struct, frozen=True):
@@ -50,9 +51,10 @@ async def _survey(context: Context, facts: Facts, rule: Rule) -> Ground | Blocke
     found = await _vault(context, facts.address, rule, key, location)
     if isinstance(found, Blocked):
         return found
-    if missing := await unregistered(context, facts.address, found.vault):
-        return missing
     vault = found.vault
+    providers = await providers_for(context, rule, facts.address, vault.id)
+    if isinstance(providers, Blocked):
+        return providers
     held = who.principal.id and vault.rbac and found.step is None
     grants = await context.ports.grants.held(vault.id, who.principal.id) if held else ()
     return Ground(
@@ -66,7 +68,9 @@ async def _survey(context: Context, facts: Facts, rule: Rule) -> Ground | Blocke
         location,
         found.step,
         above=above,
-        remark=await unheard(context, facts.address),
+        remark=providers.remark,
+        missing=providers.missing,
+        registering=providers.going,
     )
 
 
@@ -74,13 +78,8 @@ async def _above(context: Context, facts: Facts) -> Above | None:
     """Return the resource whose identity counts, where it is not this one's own."""
     if facts.service.traits_of(facts.body).acts.above is None:
         return None
-    address = address_of(facts.address.parent)
-    service = context.service(address.type)
-    if service is None:
-        raise Refusal(Reason.UNSUPPORTED_TYPE, address.type)
-    body = await context.ports.resources.get(service, address)
-    if body is None:
-        raise TryLater(Reason.CONFLICT, f"{address.url} is not there, and what lies below it is")
+    address = facts.address.top
+    service, body = await read_top(context, facts.address)
     rule = await rule_for(context, address, body)
     return Above(address, body, service.api_version, _bar(body, rule), rule, tags_in(body))
 

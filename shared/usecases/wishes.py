@@ -11,7 +11,7 @@ from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
 from shared.domain.order import Order, is_reference
 from shared.domain.plain import one_line
 from shared.domain.policy import Version
-from shared.domain.reasons import Reason
+from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Address, BadAddress, address_of
 from shared.domain.wish import Wish
 from shared.domain.work import (
@@ -25,7 +25,7 @@ from shared.domain.work import (
     Sweep,
     WorkItem,
 )
-from shared.errors import Refusal
+from shared.errors import Refusal, TryLater
 from shared.usecases.audit_vault import audited
 from shared.usecases.context import Context
 from shared.usecases.dry_run import plan_for
@@ -179,6 +179,8 @@ async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dic
     if isinstance(item, RevokeAccess):
         told |= await foretold(context, item, dry_run=dry_run)
     if not dry_run:
+        if isinstance(item, CheckResource) and item.wish is not None:
+            await _require_possible(context, item)
         await context.ports.queue.put(item)
     elif isinstance(item, RotateKey):
         held = await would_rotate(context, item)
@@ -193,3 +195,18 @@ async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dic
         told["exists"] = steps is not None
         told["steps"] = steps or ()
     return told
+
+
+async def _require_possible(context: Context, item: CheckResource) -> None:
+    """Raise Refusal for what the work would end with at once: the caller is still there to be told. What passes is
+    waited for by the work.
+    """
+    try:
+        steps = await preview(context, item)
+    except TryLater:
+        return
+    if steps is None:
+        raise Refusal(Reason.BAD_REQUEST, "there is no such resource")
+    blocked = [step for step in steps if isinstance(step, Blocked)]
+    if blocked and len(blocked) == len(steps):
+        raise Refusal(blocked[0].reason, blocked[0].detail)

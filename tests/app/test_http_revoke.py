@@ -28,7 +28,8 @@ def test_a_dry_run_tells_and_a_confirmed_wish_is_carried_out_and_kept_as_evidenc
         assert deleted.startswith("DELETE")
         (heard,) = [one for one in app.outcomes() if one["type"].endswith("Revoked")]
         assert heard["data"]["outcome"]["principals"] == [own("st1")]
-        (line,) = (await app.get(f"evidence?resource={ONE['id']}")).body["lines"]
+        told_first, line = (await app.get(f"evidence?resource={ONE['id']}")).body["lines"]
+        assert (told_first["outcome"], told_first["takes"][0]["place"]) == ("announced", line["did"][0]["place"])
         assert (line["outcome"], line["wish"]["revoke"], line["did"][0]["step"]) == ("revoked", True, "TakeRole")
 
     with_app(estate(ONE), story, environ=allowed(tmp_path))

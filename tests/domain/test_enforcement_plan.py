@@ -27,6 +27,7 @@ from shared.domain.preparation import (
     RecoverVault,
     right_for,
 )
+from shared.domain.providers import RegisterProvider
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Address, Change, Json, KeyUse
 from shared.domain.service import Can, May, Service, Verb
@@ -357,6 +358,7 @@ def test_what_a_rule_says_wrongly_of_its_key_is_named(line: str) -> None:
 
 def test_nothing_that_the_app_asks_for_purges() -> None:
     steps: list[Preparation] = [
+        RegisterProvider("s", "Microsoft.KeyVault"),
         CreateVault(VAULT, "westeurope", "t", "standard"),
         RecoverVault(VAULT, "westeurope", "t"),
         HardenVault(VAULT),

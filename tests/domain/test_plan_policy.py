@@ -38,6 +38,13 @@ def test_nothing_is_written_outside_the_policy_and_it_says_what_should_be(rule: 
     assert NEW in step.detail
 
 
+@pytest.mark.parametrize("rule", [None, Rule("told", rotation=Mode.REPORT)])
+def test_what_is_only_told_is_not_asked_for_words_that_would_not_help(rule: Rule | None) -> None:
+    unproven = with_traits(proven=Proven.DOCUMENTED, needs=frozenset({May.PUT}))
+    assert reasons(of(unproven, rule)) == [Reason.REPORT_ONLY if rule else Reason.OUTSIDE_POLICY]
+    assert reasons(of(unproven, rule, Wish(version=Version.FOLLOW))) == reasons(of(unproven, rule))
+
+
 def test_what_a_rule_ignores_is_not_even_told() -> None:
     assert plan(of(SERVICE, Rule("quiet", rotation=Mode.IGNORE))) == ()
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sandbox.arm.providers import TAKES
 from tests.sandbox.arm_desk import ACCOUNT, GROUP, ONE, VAULT, Desk, account, estate
 
 PROVIDERS = f"/subscriptions/{ONE}/providers"
@@ -22,7 +23,12 @@ def test_a_provider_that_is_not_registered_takes_no_writes_until_it_is(desk: Des
     assert desk.get(f"{PROVIDERS}/Microsoft.EventGrid")["registrationState"] == "Registered"
     assert desk.refused("PUT", NEW, SENT) == (409, "MissingSubscriptionRegistration")
     assert desk.call("GET", VAULT).status == 200
+    asked = desk.call("POST", f"{PROVIDERS}/Microsoft.KeyVault/register")
+    assert (asked.status, asked.json()["registrationState"]) == (200, "Registering")
+    assert desk.refused("PUT", NEW, SENT) == (409, "MissingSubscriptionRegistration")
+    desk.later(seconds=TAKES - 1)
     desk.call("POST", f"{PROVIDERS}/Microsoft.KeyVault/register")
+    desk.later(seconds=2)
     assert desk.get(f"{PROVIDERS}/Microsoft.KeyVault")["registrationState"] == "Registered"
     assert desk.call("PUT", NEW, SENT).status == 201
 

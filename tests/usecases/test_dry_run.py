@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from shared.domain.report import Expanded
 from shared.domain.work import Cause, Source
-from shared.usecases.forms import ConvergeWish, RotateWish
-from shared.usecases.wishes import converge_item, put_or_plan, rotate_item
+from shared.usecases.forms import ConvergeWish, EnforceWish, RotateWish
+from shared.usecases.wishes import converge_item, enforce_item, put_or_plan, rotate_item
 from tests.support.azure import MID, Azure, account, estate, on_azure, scope, vault
+from tests.support.moving import resource
+from tests.support.policies import PolicyFile
 
 KEY = "https://kv-main.vault.azure.net/keys/cmk"
 ESTATE = estate(
@@ -59,5 +63,42 @@ def test_a_dry_run_of_a_rotation_says_whether_a_version_would_be_made() -> None:
         key = azure.world.keyring.get("kv-main", "cmk")
         assert key is not None
         assert len(key.versions) == 2
+
+    on_azure(ESTATE, story)
+
+
+REPORTED = (
+    "  - name: begin\n    where: {names: [new*]}\n    rotation: fix\n    encryption: fix\n"
+    f"    key: {KEY}\n    may: [grant]\n"
+    "  - name: tell\n    where: {names: [tell*]}\n    rotation: fix\n"
+    "  - name: leave\n    where: {names: [left*]}\n    rotation: fix\n    encryption: ignore\n"
+    "  - name: rest\n    rotation: fix\n"
+)
+
+
+def test_a_dry_run_of_everything_counts_what_would_come_of_it_and_who_is_only_reported(tmp_path: Path) -> None:
+    plain = [account(name, key="") for name in ("new1", "tell1", "tell2", "left1")]
+    disk = resource("Microsoft.Compute/disks", "telldisk", {"encryption": {"type": "EncryptionAtRestWithPlatformKey"}})
+    locked = account("st5", "f" * 32)
+
+    async def story(azure: Azure) -> None:
+        sweep = enforce_item(EnforceWish(all=True), Cause("c", Source.HTTP), azure.time.now())
+        told = await put_or_plan(azure.app.context, sweep, dry_run=True)
+        counts = {"changed": 2, "waits": 0, "stopped": 1, "inOrder": 1, "gone": 0, "failed": 0, "reported": 3}
+        assert told["counts"] == counts
+        assert sum(counts.values()) - 3 == len(told["resources"])
+        assert (azure.calls("write"), azure.waiting()) == ([], [])
+        await azure.put(sweep)
+        (swept, *_) = [one.outcome for one in await azure.drain() if isinstance(one.outcome, Expanded)]
+        assert swept.unencrypted == counts["reported"]
+
+    described = estate(account("st1"), account("st2", MID), locked, *plain, disk, vault())
+    on_azure(described, story, environ=PolicyFile(tmp_path, REPORTED).environ)
+
+
+def test_a_dry_run_for_a_key_counts_too() -> None:
+    async def story(azure: Azure) -> None:
+        told = await planned(azure, ConvergeWish(key=KEY))
+        assert {name: number for name, number in told["counts"].items() if number} == {"changed": 2, "inOrder": 2}
 
     on_azure(ESTATE, story)

@@ -11,7 +11,8 @@ import pytest
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Stopped
-from shared.domain.waves import line_of
+from shared.domain.resource import fold
+from shared.domain.waves import line_of, place_of
 from shared.domain.work import Cause, Source, Sweep
 from shared.usecases.forms import ConvergeWish, RotateWish
 from shared.usecases.wishes import converge_item, put_or_plan, rotate_item
@@ -21,6 +22,7 @@ from tests.support.policies import PolicyFile, text
 from tests.support.waves import (
     DAY,
     KEY,
+    ROLLED,
     TWO_WAVES,
     asked_index,
     canaries,
@@ -217,13 +219,17 @@ def test_who_can_never_move_under_the_rule_holds_nobody(tmp_path: Path) -> None:
     on_azure(just_rotated(*USERS, *unproven), story, environ=policy(tmp_path))
 
 
-def test_a_scope_waits_for_its_wave_too(tmp_path: Path) -> None:
-    scopes = [scope("ledger0", f"scope{number}") for number in range(20)]
+def test_a_scope_travels_in_the_wave_of_its_account_and_says_so(tmp_path: Path) -> None:
+    ahead = [scope(str(FIRST[0]["name"]), f"scope{number}") for number in range(8)]
+    scopes = [*ahead, *(behind := [scope(str(SECOND[0]["name"]), f"scope{number}") for number in range(8)])]
 
     async def story(azure: Azure) -> None:
         await azure.check_key()
         await azure.drain(until=timedelta(minutes=5))
-        assert (moved(azure, canaries(scopes)), moved(azure, others(scopes))) == ({MID}, {OLD})
+        assert (moved(azure, ahead), moved(azure, behind)) == ({MID}, {OLD})
+        told = [one["data"]["outcome"] for one in azure.outcomes() if "encryptionScopes" in str(one["subject"])]
+        held = {one["wait"]["detail"].partition(";")[0] for one in told if "wait" in one}
+        assert held == {f"wave 2 of 2, with {SECOND[0]['name']}"}
         await azure.drain(until=timedelta(hours=25))
         assert moved(azure, scopes) == {MID}
 
@@ -324,3 +330,57 @@ def test_an_urgent_order_while_writing_is_off_is_urgent_when_it_is_on(tmp_path: 
         assert moved(azure, USERS) == {MID}
 
     on_azure(just_rotated(*USERS), story, environ=file.environ)
+
+
+def test_those_that_had_the_key_before_do_not_make_up_for_canaries_that_fail(tmp_path: Path) -> None:
+    plain, before = users(name="hr", key=""), users(100, name="old")
+    first = canaries(plain, line_of("all", ""))
+    rest = [one for one in plain if one not in first]
+
+    async def story(azure: Azure) -> None:
+        refuse(azure, *first)
+        await azure.put(Sweep(Cause("timer", Source.TIMER), azure.time.now()))
+        await azure.drain(until=timedelta(hours=1))
+        assert {azure.body(one)["properties"]["encryption"]["keySource"] for one in rest} == {"Microsoft.Storage"}
+
+    lines = (TWO_WAVES, "stopAt: 10", "encryption: fix", f"key: {KEY}")
+    on_azure(estate(*plain, *before), story, environ=policy(tmp_path, *lines))
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_canaries_that_have_their_key_count_whoever_gave_it_to_them(tmp_path: Path, *, forgets: bool) -> None:
+    plain = users(20, name="hr", key="")
+    first = canaries(plain, line_of("all", ""))
+    assert len(first) > 2
+
+    async def story(azure: Azure) -> None:
+        refuse(azure, first[0])
+        await azure.put(Sweep(Cause("timer", Source.TIMER), azure.time.now()))
+        await azure.drain()
+        if forgets:
+            azure.app = azure.instance()
+        await azure.drain(until=timedelta(hours=3))
+        left = [one for one in plain if azure.body(one)["properties"]["encryption"]["keySource"] == "Microsoft.Storage"]
+        assert left == first[:1]
+
+    lines = (TWO_WAVES, f"stopAt: {100 // len(first) + 1}", "encryption: fix", f"key: {KEY}")
+    on_azure(estate(*plain), story, environ=policy(tmp_path, *lines))
+
+
+def test_where_chance_leaves_the_first_wave_empty_one_goes_before_the_rest(tmp_path: Path) -> None:
+    few = users(3, name="few")
+    waves = "waves: [{share: 1}, {share: 100}]"
+    line = sorted(few, key=lambda one: place_of(fold(str(one["id"])), ROLLED))
+    assert canaries(few, share=1) == []
+
+    async def story(azure: Azure) -> None:
+        refuse(azure, line[0])
+        await azure.check_key()
+        await azure.drain(until=timedelta(hours=2))
+        assert moved(azure, few) == {OLD}
+        refuse(azure)
+        await azure.check(line[0])
+        await azure.drain(until=timedelta(hours=2))
+        assert moved(azure, few) == {MID}
+
+    on_azure(just_rotated(*few), story, environ=policy(tmp_path, waves))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.domain.plan.courtesy import edits_in, wants_rollout
-from shared.domain.plan.deciding import plan, through_another, wanted
-from shared.domain.plan.enforcement import ignored, lacks_key, wants_ground
+from shared.domain.plan.deciding import has_failed, plan, through_another, wanted
+from shared.domain.plan.enforcement import ignored, lacks_key, stands_ready, wants_ground
 from shared.domain.plan.facts import Above, Action, Facts, Ground, Own, SetKeys, Step, Top
 from shared.domain.plan.groundwork import granted_at
 from shared.domain.plan.hard_rules import forbidden
@@ -24,9 +24,11 @@ __all__ = [
     "edits_in",
     "forbidden",
     "granted_at",
+    "has_failed",
     "ignored",
     "lacks_key",
     "plan",
+    "stands_ready",
     "through_another",
     "wanted",
     "wants_ground",

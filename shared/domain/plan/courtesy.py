@@ -93,7 +93,7 @@ def _not_open(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | None:
     opens = max(map(usable_since, targets)) + rule.waves[line[1]].delay
     if facts.now >= opens or _pressing(facts, edits, opens):
         return None
-    detail = f"wave {line[1] + 1} of {len(rule.waves)}; {_told(facts, edits)}"
+    detail = f"wave {line[1] + 1} of {len(rule.waves)}{_together(facts)}; {_told(facts, edits)}"
     return _until(facts, Reason.WAVE_NOT_OPEN, opens, detail)
 
 
@@ -109,7 +109,7 @@ def _closed(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | None:
 def _held(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> Wait | Blocked | None:
     if facts.rollout is None or not facts.rollout.held(rule.stop_at):
         return None
-    blocked = Blocked(Reason.WAVE_HELD, detail=f"{facts.rollout}; {_told(facts, edits)}")
+    blocked = Blocked(Reason.WAVE_HELD, detail=f"{facts.rollout}{_together(facts)}; {_told(facts, edits)}")
     return wait_or_give_up(blocked, waited=facts.waited, now=facts.now)
 
 
@@ -118,12 +118,18 @@ def _until(facts: Facts, reason: Reason, moment: datetime, detail: str) -> Wait:
 
 
 def _line(facts: Facts, rule: Rule, edits: tuple[Edit, ...]) -> tuple[str, int] | None:
-    """Return the version the line is for, "" for a first key, and the resource's wave; None: it waits in no line."""
+    """Return the version the line is for, "" for a first key, and the resource's wave, which is that of the resource at
+    its top; None: it waits in no line.
+    """
     target = next((edit.to for edit in edits if isinstance(edit, Change)), None)
     if not rule.waves or target is None or facts.order.urgent or facts.by_name:
         return None
     what = "" if _begins(facts, edits) else target.url
-    return what, wave_at(rule.waves, place_of(facts.address.folded, line_of(rule.name, what)))
+    return what, wave_at(rule.waves, place_of(facts.address.top.folded, line_of(rule.name, what)))
+
+
+def _together(facts: Facts) -> str:
+    return f", with {facts.address.top.arm.name}" if facts.address.parent else ""
 
 
 def _begins(facts: Facts, edits: tuple[Edit, ...]) -> bool:

@@ -37,6 +37,11 @@ def wanted(facts: Facts) -> tuple[Step, ...]:
     return moved if through_another(facts.service, facts.body) else (*enforced(facts), *moved)
 
 
+def has_failed(facts: Facts) -> bool:
+    """Return whether a change is due, and that the resource has failed is what is in its way."""
+    return any(isinstance(step, Blocked) and step.reason is Reason.PROVISIONING_FAILED for step in wanted(facts)[:1])
+
+
 def _moved(facts: Facts) -> tuple[Step, ...]:
     if facts.wish is None and facts.rule is not None and facts.rule.rotation is Mode.IGNORE:
         return ()
@@ -103,7 +108,7 @@ def _allowed(step: Edit | Wait | Blocked, use: KeyUse | None, facts: Facts) -> E
         if isinstance(ability, Reason):
             return Blocked(ability, step.slot, f"it should {_told(step)}")
     if facts.rule is None or facts.rule.rotation is not Mode.FIX:
-        return step  # nothing is written in any case, and that is what is told
+        return step  # told with what it should have, and never made: what it would take is beside the point
     needed = frozenset[May]().union(*map(traits.permissions, verbs))
     if facts.wish is not None and facts.wish.through is not None:
         needed |= {May.HOP}

@@ -16,6 +16,7 @@ from shared.domain.plan.hard_rules import forbidden, forbidden_vault, unsettled
 from shared.domain.plan.rotation import MaterialMissing
 from shared.domain.policy import Mode, Rule, Version
 from shared.domain.preparation import AssignIdentity, CreateKey, RecoverKey, RecoverVault
+from shared.domain.providers import RegisterProvider
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Change, Json, KeyUse
 from shared.domain.service import Can, Follow, Service, Traits, Verb
@@ -63,6 +64,14 @@ def enforced(facts: Facts) -> tuple[Step, ...]:
     return _from_the_ground(facts, rule)
 
 
+def stands_ready(facts: Facts) -> bool:
+    """Return whether all that a first key stands on is there, access with it: only the change itself is missing."""
+    if facts.rule is None or not wants_ground(facts):
+        return False
+    steps = _from_the_ground(facts, facts.rule)
+    return all(isinstance(step, SetKeys) for step in steps)
+
+
 def _bar(rule: Rule, facts: Facts) -> Blocked | None:
     return forbidden(facts) or _beyond(rule, facts)
 
@@ -93,10 +102,12 @@ def _from_the_ground(facts: Facts, rule: Rule) -> tuple[Step, ...]:
         return (Blocked(ground.reason, slot, ground.detail),)
     if isinstance(ground.founding, RecoverVault):
         # What a deleted vault is like shows only when it is back.
-        return (forbidden_vault(facts, ground.vault) or ground.founding,)
-    steps: list[Action] = []
+        bar = forbidden_vault(facts, ground.vault) or _registering(facts, ground)
+        return (bar,) if bar else (*ground.missing, ground.founding)
+    steps: list[Action] = [*ground.missing]
     for found in (
         unfit(facts, rule, ground),
+        _registering(facts, ground),
         ground.founding,
         hardened(rule, ground.vault),
         _key(facts, rule, ground),
@@ -108,10 +119,18 @@ def _from_the_ground(facts: Facts, rule: Rule) -> tuple[Step, ...]:
             return (replace(found, slot=slot),)
         if found is not None:
             steps.append(found)
-    writes_vault = any(not isinstance(step, AssignIdentity | SetKeys) for step in steps)
+    writes_vault = any(not isinstance(step, RegisterProvider | AssignIdentity | SetKeys) for step in steps)
     if writes_vault and (bar := forbidden_vault(facts, ground.vault)):
         return (bar,)
     return tuple(steps)
+
+
+def _registering(facts: Facts, ground: Ground) -> Wait | Blocked | None:
+    """Return how long to wait for a provider that somebody, or the app, has asked for; what is missing comes first."""
+    if ground.missing or not ground.registering:
+        return None
+    going = Blocked(Reason.PROVIDER_REGISTERING, detail=ground.registering)
+    return wait_or_give_up(going, waited=facts.waited, now=facts.now)
 
 
 def _key(facts: Facts, rule: Rule, ground: Ground) -> CreateKey | RecoverKey | Wait | Blocked | None:

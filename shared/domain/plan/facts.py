@@ -12,6 +12,7 @@ from shared.domain.keys import KeyHistory, KeyId
 from shared.domain.order import Order
 from shared.domain.policy import NO_TAGS, Rule
 from shared.domain.preparation import CreateVault, Preparation, RecoverVault
+from shared.domain.providers import RegisterProvider
 from shared.domain.reached import Reach
 from shared.domain.reasons import Blocked, Wait, Waited
 from shared.domain.resource import Address, Edit, Json, KeyUse
@@ -72,6 +73,8 @@ class Ground(Struct, frozen=True):
     deleted: bool = False
     above: Above | None = None
     remark: str = ""  # what people should know of all this
+    missing: tuple[RegisterProvider, ...] = ()  # what the subscriptions are to know first
+    registering: str = ""  # what is being registered
 
 
 class Facts(Struct, frozen=True):

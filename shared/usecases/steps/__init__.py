@@ -12,6 +12,7 @@ from shared.domain.preparation import (
     Preparation,
     RecoverKey,
 )
+from shared.domain.providers import RegisterProvider
 from shared.ports import Reply
 from shared.usecases.context import Context
 from shared.usecases.steps.assign_identity import assign_identity
@@ -20,6 +21,7 @@ from shared.usecases.steps.create_vault import create_vault
 from shared.usecases.steps.grant_access import grant_access
 from shared.usecases.steps.harden_vault import harden_vault
 from shared.usecases.steps.recover import recover_key, recover_vault
+from shared.usecases.steps.register_provider import register_provider
 
 
 async def perform(context: Context, facts: Facts, step: Preparation) -> Reply | None:
@@ -27,6 +29,8 @@ async def perform(context: Context, facts: Facts, step: Preparation) -> Reply | 
     match step:
         case AssignIdentity():
             return await assign_identity(context, facts, step)
+        case RegisterProvider():
+            await register_provider(context, step)
         case GrantAccess():
             await grant_access(context, step)
         case CreateKey():

@@ -65,8 +65,8 @@ RULES = (
     Rule(
         "a child falls under its parent's rule",
         "shared/usecases/placing.py",
-        "if address.parent and policy.asks_about_parent(arm.type) else body",
-        "if False else body",
+        "if address.parent and policy.asks_about_parent(arm.type):",
+        "if False:",
         POLICY_EFFECTS,
     ),
     Rule(

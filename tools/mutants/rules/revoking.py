@@ -54,4 +54,18 @@ RULES = (
         "if False:",
         "tests/usecases/test_revoke_services.py",
     ),
+    Rule(
+        "what a revocation takes is put down before it goes",
+        "shared/usecases/revoke.py",
+        "await _announce(context, item, found.takings, progress)",
+        "pass",
+        "tests/usecases/test_revoke_killed.py",
+    ),
+    Rule(
+        "what a death left untold of a revocation is told",
+        "shared/usecases/revoke.py",
+        "progress.did = (*await _taken_before(context, item, progress), *progress.did)",
+        "pass",
+        "tests/usecases/test_revoke_killed.py",
+    ),
 )

@@ -1,0 +1,179 @@
+"""What an AI hub, its projects and accounts of Foundry connect to: looked at along with them, each by its own rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.wire import Answer
+from sandbox.world import Hooks
+from shared.domain.report import Report
+from shared.domain.service import May
+from shared.domain.work import Cause, CheckResource, Source
+from shared.services.connections import named_in
+from shared.usecases.forms import EnforceWish
+from shared.usecases.wishes import enforce_item
+from tests.support.azure import Azure, group, on_azure, vault
+from tests.support.enforced import KEYS, changes, item
+from tests.support.enforcing import nothing_yet, plain, policy
+from tests.support.keyed import example
+from tests.support.moving import resource
+
+EVERYTHING = f"may: [{', '.join(one.value for one in May)}]"
+HUB = resource("Microsoft.MachineLearningServices/workspaces", "hub", {"provisioningState": "Succeeded"}, kind="Hub")
+FORMS = example("cognitiveservices_accounts-platform")
+STORE = plain("stlinked")
+
+
+def account(name: str, **properties: Any) -> dict[str, Any]:
+    """Return an account of Foundry."""
+    body = {**FORMS, "id": f"{FORMS['id'].rpartition('/')[0]}/{name}", "name": name, "kind": "AIServices"}
+    return {**body, "properties": {**FORMS["properties"], **properties}}
+
+
+def connection(of: str, name: str, to: str, category: str = "AIServices", **more: Any) -> dict[str, Any]:
+    """Return a connection below a resource, as its list shows it."""
+    types = of.partition("/providers/")[2].split("/")
+    kind = "/".join([types[0], *types[1::2], "connections"])
+    metadata = {"ApiType": "Azure", "ResourceId": to}
+    properties = {"authType": "AAD", "category": category, "target": "https://x.example/", "metadata": metadata}
+    return {"id": f"{of}/connections/{name}", "name": name, "type": kind, "properties": {**properties, **more}}
+
+
+def looked_at(azure: Azure) -> set[str]:
+    return {one.item.address.arm.name for one in azure.reports if isinstance(one.item, CheckResource)}
+
+
+def lists(azure: Azure) -> list[str]:
+    found = [one for one in azure.world.log if "connections" in one.url.lower()]
+    return [f"{one.method} {one.url.partition('?')[0].partition('/providers/')[2]}" for one in found]
+
+
+@pytest.mark.parametrize("metadata", ["ResourceId", "resourceId"])
+def test_what_a_hub_connects_to_is_looked_at_along_with_it_by_reads_alone(tmp_path: Path, metadata: str) -> None:
+    linked = account("ai-linked")
+    one = connection(HUB["id"], "ai", linked["id"], metadata={metadata: linked["id"]})
+    two = connection(HUB["id"], "blobs", STORE["id"], "AzureStorageAccount", credentials={"key": "secret"})
+    other = connection(HUB["id"], "git", f"{group()}/providers/Microsoft.Storage/storageAccounts/stgit", "Git")
+
+    async def story(azure: Azure) -> None:
+        await azure.check(HUB)
+        assert looked_at(azure) == {"hub", "ai-linked", "stlinked"}
+        assert lists(azure)[0] == "GET Microsoft.MachineLearningServices/workspaces/hub/connections"
+        assert all(line.startswith("GET") for line in lists(azure))
+        assert azure.body(STORE)["properties"]["encryption"]["keySource"] == "Microsoft.Keyvault"
+
+    described = nothing_yet(HUB, linked, STORE, one, two, other, vault(), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING))
+
+
+def test_an_account_of_foundry_is_looked_at_with_what_it_and_its_projects_connect_to(tmp_path: Path) -> None:
+    mine = account("ai-main", associatedProjects=["proj", "../odd", 7])
+    search = resource("Microsoft.Search/searchServices", "srch", {"provisioningState": "Succeeded"})
+    one = connection(f"{mine['id']}/projects/proj", "search", search["id"], "CognitiveSearch")
+    two = connection(mine["id"], "blobs", STORE["id"], "AzureBlob")
+
+    async def story(azure: Azure) -> None:
+        await azure.check(mine)
+        assert looked_at(azure) == {"ai-main", "srch", "stlinked"}
+        assert not [line for line in lists(azure) if "odd" in line]
+
+    project = {
+        "id": f"{mine['id']}/projects/proj",
+        "name": "proj",
+        "type": f"{mine['type']}/projects",
+        "properties": {},
+    }
+    described = nothing_yet(mine, project, search, STORE, one, two, vault(), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING))
+
+
+def test_two_accounts_that_name_each_other_are_looked_at_once_each(tmp_path: Path) -> None:
+    one, two = account("ai-one"), account("ai-two")
+    links = [connection(one["id"], "to-two", two["id"]), connection(two["id"], "to-one", one["id"])]
+
+    async def story(azure: Azure) -> None:
+        await azure.put(item(azure, one))
+        reports = await azure.drain()
+        names = [report.address.arm.name for report in reports if report.address]
+        assert sorted(names) == ["ai-one", "ai-two"]
+
+    # Without a key nothing moves, so each look ends at once.
+    described = nothing_yet(one, two, *links, vault(), keys={})
+    on_azure(described, story, environ=policy(tmp_path, "may: [grant, unproven, irreversible]"))
+
+
+def test_a_hub_outside_every_rule_is_asked_for_nothing_more(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        await azure.check(HUB)
+        assert lists(azure) == []
+        assert looked_at(azure) == {"hub"}
+
+    described = nothing_yet(HUB, STORE, connection(HUB["id"], "a", STORE["id"], "AzureBlob"), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING, 'where: {names: ["st*"]}'))
+
+
+def test_what_no_rule_is_meant_for_is_not_written_because_a_hub_names_it(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        await azure.check(HUB)
+        assert looked_at(azure) == {"hub", "stlinked"}
+        assert changes(azure) == []
+
+    described = nothing_yet(HUB, STORE, connection(HUB["id"], "a", STORE["id"], "AzureBlob"), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING, "where: {names: [hub]}"))
+
+
+def test_sweeps_read_no_connections(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        now = azure.time.now()
+        await azure.put(CheckResource(azure.address(HUB), Cause("t", Source.TIMER), now, now))
+        await azure.drain()
+        assert lists(azure) == []
+
+    on_azure(nothing_yet(HUB, keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))
+
+
+def test_who_names_a_hub_has_not_named_what_it_connects_to(tmp_path: Path) -> None:
+    owned = {**STORE, "tags": {"managed-by": "terraform"}}
+
+    async def story(azure: Azure) -> None:
+        await azure.put(enforce_item(EnforceWish(str(HUB["id"])), Cause("h", Source.HTTP), azure.time.now()))
+        await azure.drain()
+        assert "stlinked" in looked_at(azure)
+        assert changes(azure) == []
+
+    described = nothing_yet(HUB, owned, connection(HUB["id"], "a", owned["id"], "AzureBlob"), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING))
+
+
+@pytest.mark.parametrize(("status", "told"), [(403, True), (404, False)])
+def test_connections_that_may_not_be_read_are_told_of_and_stop_nothing(
+    tmp_path: Path, status: int, *, told: bool
+) -> None:
+    async def story(azure: Azure) -> None:
+        refused = Answer.of({"error": {"code": "AuthorizationFailed" if told else "NotFound", "message": "no"}}, status)
+        azure.world.hooks = Hooks(before=lambda call: refused if call.path.endswith("/connections") else None)
+        reports: list[Report] = await azure.check(HUB)
+        (mine,) = [one for one in reports if one.address == azure.address(HUB)]
+        assert ("connections" in mine.to_do) is told
+
+    on_azure(nothing_yet(HUB, keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))
+
+
+ODD: list[dict[str, Any]] = [
+    {},
+    {"properties": None},
+    {"properties": {"category": "AIServices", "metadata": {"ResourceId": 7}}},
+    {"properties": {"category": 3, "target": []}},
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_connection_of_another_shape_names_nobody(odd: dict[str, Any]) -> None:
+    assert named_in(odd) == ()
+
+
+def test_a_target_may_be_the_resource_itself() -> None:
+    assert named_in({"properties": {"category": "azureopenai", "target": STORE["id"]}}) == (STORE["id"],)
