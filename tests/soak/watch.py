@@ -104,6 +104,7 @@ class Watch:
         self.writes = 0
         self.races = 0  # writes on what somebody had changed a moment before
         self.last: dict[str, Json] = {}  # the last outcome by resource id in lower case
+        self._ended: dict[str, Json] = {}  # the last that was not waiting
         self.over_at: datetime | None = None
         self.failures = 0
         self.poisoned = 0
@@ -265,8 +266,17 @@ class Watch:
         self._check_failure(address, outcome)
         if outcome["type"] == "converged" and address:
             self._check_read_back(str(address["url"]).lower())
-        if address and report["item"]["type"] == "resource" and outcome["type"] not in {"answered", "paced"}:
-            self.last[str(address["url"]).lower()] = outcome
+        if address and report["item"]["type"] == "resource":
+            self._note_outcome(str(address["url"]).lower(), outcome)
+
+    def _note_outcome(self, id_: str, outcome: Json) -> None:
+        """Keep the last outcome. Who is answered after waiting is answered by what was said before, while it waited."""
+        if outcome["type"] == "answered":
+            self.last[id_] = self._ended.get(id_, self.last.get(id_, outcome))
+        elif outcome["type"] != "paced":
+            self.last[id_] = outcome
+            if outcome["type"] != "waiting":
+                self._ended[id_] = outcome
 
     def _check_failure(self, address: Json | None, outcome: Json) -> None:
         """Check that only what an operation failed of is said to have been refused or to be in a failed state."""
