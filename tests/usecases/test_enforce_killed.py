@@ -24,6 +24,7 @@ from tests.usecases.test_enforce_services import EVERYTHING, PLAIN
 
 BY_POLICIES_ONLY = {"openai"}
 ALONE = {"logs", "kubernetes"}  # those that act by the one identity that they have
+NAMED = ALONE | {"mysql"}  # those that reach no key by an identity of their own
 SMALL = {"forms", "openai", "kusto", "factory"}  # those that take RSA 2048 alone
 VAULTS = "Microsoft.KeyVault"
 
@@ -85,7 +86,7 @@ def test_killed_at_every_step_it_is_finished_nothing_is_done_twice_and_identitie
     made = name not in BY_POLICIES_ONLY
     homes = [vault("kv-other")] if made else [bare_vault(enableRbacAuthorization=False)]
     lines = [EVERYTHING, f"createKey: {{size: {2048 if name in SMALL else 3072}}}"]
-    lines += ["createVault: {resourceGroup: rg-data, sku: premium}"] * made + [f"identity: {UAI}"] * (name in ALONE)
+    lines += ["createVault: {resourceGroup: rg-data, sku: premium}"] * made + [f"identity: {UAI}"] * (name in NAMED)
     described = nothing_yet(one, *homes, user_assigned(), user_assigned(OTHER_UAI))
     described["subscriptions"][0]["unregistered"] = [VAULTS] * made
 
