@@ -52,6 +52,15 @@ class Progressed(Struct):
             for one in self.wrote
         )
 
+    def note_replaced(self) -> None:
+        """Mark the writes whose slots, read back, are where neither they nor what was before them left them."""
+        there = {use.slot: use.configured for use in self.uses if not use.follows}
+        last = {one.slot: one for one in self.wrote if one.before is not None}
+        gone = {slot for slot, one in last.items() if there.get(slot, one.after) not in {one.before, one.after}}
+        self.wrote = tuple(
+            replace(one, overtaken=True) if one.slot in gone and one is last[one.slot] else one for one in self.wrote
+        )
+
     @property
     def to_do(self) -> str:
         """Return what people have to do now that the resource was moved; "" if it was not."""

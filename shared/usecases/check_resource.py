@@ -140,6 +140,7 @@ async def _known(
     facts = await gather(context, service, item.address, seen, asked, keys_as_of=keys_as_of)
     facts = await with_tries(context, facts)
     progress.uses, progress.as_of, progress.granted_at = facts.uses, _as_of(facts, seen.at), granted_at(facts)
+    progress.note_replaced()
     if facts.waited is not item.waited and facts.waited is not None:  # the work had forgotten it
         progress.granted_at = facts.waited.since
     progress.afterwards = service.traits_of(seen.body).afterwards

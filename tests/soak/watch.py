@@ -265,7 +265,9 @@ class Watch:
             )
         self._check_failure(address, outcome)
         if outcome["type"] == "converged" and address:
-            self._check_read_back(str(address["url"]).lower())
+            self._check_read_back(
+                str(address["url"]).lower(), {one["configured"]["version"] for one in outcome["uses"]}
+            )
         if address and report["item"]["type"] == "resource":
             self._note_outcome(str(address["url"]).lower(), outcome)
 
@@ -285,8 +287,10 @@ class Watch:
         if said and id_ not in self.doomed and not has_failed(self.world, id_):
             self.wrong.append(f"{address} was said to be stopped by {', '.join(said)}: {outcome}")
 
-    def _check_read_back(self, id_: str) -> None:
-        """Check that who wrote and says that all is well has looked at the key again after the write."""
+    def _check_read_back(self, id_: str, shown: set[str | None]) -> None:
+        """Check that who wrote and says that all is well has looked at the key again after the write; unless somebody
+        else was faster, and the resource is not where it was left.
+        """
         current, key = handling.get(), self.world.keyring.get("kv-main", "cmk")
         if (
             current is None
@@ -294,6 +298,7 @@ class Watch:
             or current.wrote_at is None
             or not current.wrote
             or current.wrote[-1][0] != id_
+            or current.wrote[-1][1] not in shown
         ):
             return
         written = key.find(current.wrote[-1][1])

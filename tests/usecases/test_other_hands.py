@@ -123,6 +123,25 @@ def test_a_write_that_the_key_has_overtaken_when_it_is_read_back_is_told_and_put
     on_azure(estate(one), story)
 
 
+def test_a_write_that_a_faster_hand_has_replaced_when_it_is_read_back_is_told() -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        def replaced(call: Call, answer: Answer) -> Answer:
+            if call.method == "PATCH" and len(azure.calls("write")) < 2:
+                new_version(azure)
+                somebody_sets(azure, one, "cmk", NEW)
+            return answer
+
+        azure.world.hooks = Hooks(after=replaced)
+        (report,) = await azure.check(one)
+        assert [(write.after and write.after.version, write.overtaken) for write in report.wrote] == [(MID, True)]
+        assert isinstance(report.outcome, Converged)
+        assert azure.in_use(one) == NEW
+
+    on_azure(estate(one), story)
+
+
 def test_what_a_list_showed_before_a_write_of_ours_is_not_what_the_next_decision_rests_on() -> None:
     one, child = account("st1", MID), scope("st1", "scope1")
 
