@@ -216,6 +216,13 @@ class People:
         self.counts[f"policy: {what.partition(':')[0]}"] += 1
         self._tell(f"the policy is changed: {what}")
 
+    def reserve_one(self) -> None:
+        """Let the policy say of some resource, from the beginning, that it is done by hand."""
+        body = self._some()
+        if body is not None:
+            self.paper.reserve(str(body["name"]), self._dice.choice(("report", "ignore")))
+            self._tell(f"{self.paper.name} is left to people ({self.paper.mode})")
+
     def _mine(self) -> list[Json]:
         """Return what uses the key, or might, and is anybody's to change."""
         found = [*self._world.resources.of_type(ACCOUNTS), *self._world.resources.of_type(SCOPES)]

@@ -31,6 +31,7 @@ from tests.soak.watch import ACCEPTED, Watch
 from tests.support.azure import QUEUE_URI, TOPIC
 
 KEY = parse_key_url("https://kv-main.vault.azure.net/keys/cmk").key
+BY_HAND = 0.15  # of the runs begin with a resource that the policy leaves to people
 HAPPENINGS = (5, 12)
 TOLD, KEPT, UNCLEAR = 0.06, 0.3, 0.1  # of the runs: with an outcome topic, with evidence, begun with no clear switch
 MOST_STEPS = 60  # of a life that ends early
@@ -76,6 +77,8 @@ class Run:
         self.people.paper.say("on")
         if self.dice.random() < UNCLEAR:
             self.people.write("perhaps")
+        if self.dice.random() < BY_HAND:
+            self.people.reserve_one()
         self.graveyard = Graveyard()
         self._fate: Json = {}
         self.instances: list[Instance] = []
@@ -236,7 +239,7 @@ class Run:
             await self._put(RotateKey(KEY, Cause("rotate", Source.HTTP), self.world.now()))
         for _ in range(self.dice.randint(*HAPPENINGS)):
             await asyncio.sleep(self.dice.choice((0.0, 1.0, self.dice.uniform(0, 10), self.dice.uniform(0, 60))))
-            kinds = (*(self.people.act,) * 5, self._event_trouble, self._death)
+            kinds = (*(self.people.act,) * 6, self._event_trouble, self._death, self._outage)
             self.dice.choice(kinds)()
 
     def _event_trouble(self) -> None:
@@ -248,6 +251,14 @@ class Run:
             self.pump.drop(_any)
         else:
             self.pump.delay(_any, DAY if kind == "a day's delay" else self.dice.uniform(1, 300))
+
+    def _outage(self) -> None:
+        self.trouble.queue_is_out = True
+        self.tell("the queue takes nothing")
+        asyncio.get_running_loop().call_later(self.dice.uniform(5, 40), self._queue_is_back)
+
+    def _queue_is_back(self) -> None:
+        self.trouble.queue_is_out = False
 
     def _death(self) -> None:
         """One process dies, or all of them at once."""

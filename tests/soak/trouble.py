@@ -53,6 +53,7 @@ class Trouble:
 
     def __init__(self, dice: random.Random) -> None:
         self.over = False
+        self.queue_is_out = False  # it takes nothing from anybody
         self.operations_end_well = False  # what was begun may fail for a while longer than requests do
         self.counts: Counter[str] = Counter()
         self._dice = dice
@@ -68,6 +69,9 @@ class Trouble:
         """Answer in Azure's place, or break the connection, now and then."""
         if operation := self._operations.get(call.url):
             return self._operation(operation)
+        if self.queue_is_out and not self.over and call.method == "POST" and call.host.endswith(WORK):
+            self.counts["the queue takes nothing"] += 1
+            return self._refusals()["503"]()
         if _may_be_unseen(call) and self._strikes(CHANGING):
             self.counts["412"] += 1
             return self._refusals()["412"]()
