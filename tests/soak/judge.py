@@ -39,14 +39,11 @@ def judged(one: Run) -> list[str]:
     if stuck := [message.text for message in messages(one.world, "cmkautopilot", WORK_QUEUE) if message.visible <= due]:
         wrong.append(f"{len(stuck)} messages were left lying")
     wrong += _unproven(one)
-    by_hand = one.people.paper.name
     for body in users(one.world):
         found = used(one.world, body)
         outcome = one.watch.last.get(str(body["id"]).lower())
-        if by_hand and str(body["name"]) == by_hand and not is_untouchable(str(body["id"])):
-            wrong += _left_to_people(one.world, body, found, outcome, one.people.paper.mode)
-        elif found:
-            wrong += _of_one(one.world, body, found, outcome)
+        if found or _is_by_hand(one, body):
+            wrong += _of_user(one, body, found, outcome)
         elif one.enforces and not is_untouchable(str(body["id"])):
             wrong += _bare(one.world, body, outcome)
     return wrong
@@ -62,8 +59,19 @@ def unswept(one: Run) -> list[str]:
         outcome = one.watch.last.get(id_.lower())
         refused = [blocked["reason"] for blocked in (outcome or {}).get("blocked", ())] == [Reason.REFUSED.value]
         if found and not is_untouchable(id_) and not (refused and id_.lower() in one.watch.doomed):
-            wrong += _of_one(one.world, body, found, outcome)
+            wrong += _of_user(one, body, found, outcome)
     return [f"before the sweep: {what}" for what in wrong]
+
+
+def _is_by_hand(one: Run, body: Json) -> bool:
+    name = one.people.paper.name
+    return name != "" and str(body["name"]) == name and not is_untouchable(str(body["id"]))
+
+
+def _of_user(one: Run, body: Json, found: list[Used], outcome: Json | None) -> list[str]:
+    if _is_by_hand(one, body):
+        return _left_to_people(one.world, body, found, outcome, one.people.paper.mode)
+    return _of_one(one.world, body, found, outcome)
 
 
 def _of_one(world: World, body: Json, found: list[Used], outcome: Json | None) -> list[str]:
