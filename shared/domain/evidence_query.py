@@ -57,7 +57,8 @@ class Head(Struct, frozen=True, rename="camel"):
 class Query(Struct, frozen=True):
     """Lines from `start` up to and without `end`, the oldest first, at most `limit`.
 
-    `resource` is a folded id: it, and what lies below it. `key` is a key identifier; without a version, any of them.
+    `resource` is a folded id: it, and what lies below it unless it is asked for `alone`. `key` is a key identifier;
+    without a version, any of them.
     """
 
     start: datetime
@@ -66,13 +67,15 @@ class Query(Struct, frozen=True):
     resource: str = ""
     key: str = ""
     after: Mark | None = None
+    alone: bool = False
 
     def wants(self, head: Head) -> bool:
         """Return whether a line is asked for."""
         if not self.start <= head.at < self.end or (self.after is not None and head.mark <= self.after):
             return False
         id_ = head.resource.rstrip("/").lower()
-        if self.resource and id_ != self.resource and not id_.startswith(f"{self.resource}/"):
+        below = not self.alone and id_.startswith(f"{self.resource}/")
+        if self.resource and id_ != self.resource and not below:
             return False
         return not self.key or any(one == self.key or one.startswith(f"{self.key}/") for one in head.keys)
 

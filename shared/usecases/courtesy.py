@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from msgspec.structs import replace
 
 from shared.domain.events import RESOURCE_EVENTS
-from shared.domain.evidence_query import Query
 from shared.domain.plan import Action, Facts, Step, Top, edits_in, plan, wanted, wants_rollout
 from shared.domain.preparation import GrantAccess
 from shared.domain.resource import Change, Json
@@ -16,12 +15,10 @@ from shared.domain.work import CheckResource
 from shared.errors import AppError
 from shared.usecases.above import read_top
 from shared.usecases.context import Context
+from shared.usecases.own_lines import own_lines
 from shared.usecases.placing import top_in
 from shared.usecases.prepare import granted
 from shared.usecases.rollout import rollout_for
-
-_MOST_LINES = 1000
-_MOMENT = timedelta(milliseconds=1)
 
 
 async def plan_with_courtesy(context: Context, facts: Facts, item: CheckResource) -> tuple[Step, ...]:
@@ -76,9 +73,8 @@ async def _tug(context: Context, facts: Facts, steps: tuple[Step, ...], item: Ch
     told_of = item.cause.event_type.lower() in RESOURCE_EVENTS or isinstance(contested, GrantAccess)
     if not mine and not told_of:
         return None
-    query = Query(now - WITHIN, now + _MOMENT, _MOST_LINES, facts.address.folded)
     try:
-        page = await context.ports.evidence.read(query)
+        page = await own_lines(context, facts.address, now - WITHIN)
     except AppError:
         return Tug(mine) if mine else None  # none is kept, or it cannot be read: one's own memory must do
     moments = max(mine, _told(page.lines, facts.address.folded, contested), key=len)

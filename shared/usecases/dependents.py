@@ -55,13 +55,25 @@ async def look_at_those_named(
         known = (_known(context, id_) for member in members for id_ in one.names(member))
         found |= {address.folded: address for address in known if address is not None}
     found.pop(item.address.folded, None)
-    await _put(context, item, list(found.values()), along=True)
+    ours = await _in_our_subscriptions(context, item, list(found.values()))
+    if (others := len(found) - len(ours)) and not progress.unread:
+        progress.unread = f"its connections name resources of subscriptions that the app does not read: {others}"
+    await _put(context, item, ours, along=True)
 
 
 def _asks(item: CheckResource) -> bool:
     """Return whether an item asks for more than the resource itself: one that waits has done so before."""
     waits = item.waited is not None or item.going is not None
     return not waits and item.wish is None and item.cause.source not in _SWEPT
+
+
+async def _in_our_subscriptions(context: Context, item: CheckResource, found: list[Address]) -> list[Address]:
+    """Return those of the subscriptions that the app reads: whoever may write a connection may name any id in it."""
+    here = item.address.arm.subscription.lower()
+    if all(one.arm.subscription.lower() == here for one in found):
+        return found
+    ours = {here, *await context.ports.finder.group_chains()}
+    return [one for one in found if one.arm.subscription.lower() in ours]
 
 
 async def _put(context: Context, item: CheckResource, found: list[Address], *, along: bool = False) -> None:

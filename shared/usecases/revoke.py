@@ -8,7 +8,6 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.domain.evidence_query import Query
 from shared.domain.patience import wait_or_give_up
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Done, Gone, Outcome, Report, Stopped, Waiting
@@ -18,13 +17,13 @@ from shared.domain.work import RevokeAccess
 from shared.errors import AppError, Refusal, TryLater
 from shared.usecases.context import Context
 from shared.usecases.holding import Holdings, holdings
+from shared.usecases.own_lines import own_lines
 from shared.usecases.sharing import sharing
 from shared.usecases.steps.revoke_access import revoke_access
 from shared.usecases.waiting import bounded, step_for, waited_for
 
 MOST_ROUNDS = 10  # things taken in one handling
-_DAY, _MOMENT = timedelta(days=1), timedelta(milliseconds=1)
-_MOST_LINES = 1000
+_DAY = timedelta(days=1)
 UNPUBLISHED = "its service publishes no figure; count on a day, for which a token may be kept"
 
 
@@ -93,10 +92,8 @@ async def _taken_before(context: Context, item: RevokeAccess, progress: _Progres
     """Return what an earlier handling of the same wish took and had no time to tell. Where the evidence cannot be read,
     it still has what was announced.
     """
-    now = context.ports.clock.now()
-    query = Query(min(item.first_at, now - _DAY), now + _MOMENT, _MOST_LINES, item.address.folded)
     try:
-        page = await context.ports.evidence.read(query)
+        page = await own_lines(context, item.address, min(item.first_at, context.ports.clock.now() - _DAY))
     except AppError:
         return ()
     mine = {done.step for done in progress.did}

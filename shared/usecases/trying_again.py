@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from msgspec.structs import replace
 
-from shared.domain.evidence_query import Query
 from shared.domain.plan import Facts, has_failed, stands_ready
 from shared.domain.tries import WITHIN, tries_in
 from shared.errors import AppError
 from shared.usecases.context import Context
-
-_MOST_LINES = 1000
-_MOMENT = timedelta(milliseconds=1)
+from shared.usecases.own_lines import own_lines
 
 
 async def with_tries(context: Context, facts: Facts) -> Facts:
@@ -21,14 +16,16 @@ async def with_tries(context: Context, facts: Facts) -> Facts:
     only the resource's failure is in its way.
 
     A grant that has not spread fails a resource, and nothing but the next change ends that. Whoever waited may be lost,
-    or held longer than the wait lasts. Where no evidence can be read, nobody knows how often it was tried: it is not.
+    or held longer than the wait lasts. Where no evidence can be read, or not to its end, nobody knows how often it was
+    tried: it is not.
     """
     if not has_failed(facts):
         return facts
-    query = Query(facts.now - WITHIN, facts.now + _MOMENT, _MOST_LINES, facts.address.folded)
     try:
-        page = await context.ports.evidence.read(query)
+        page = await own_lines(context, facts.address, facts.now - WITHIN)
     except AppError:
+        return facts
+    if page.cursor is not None:
         return facts
     found = tries_in(page.lines, facts.address.folded).waited(facts.now, in_order=stands_ready(facts))
     return facts if found is None else replace(facts, waited=found)

@@ -15,7 +15,7 @@ from shared.domain.work import Cause, CheckResource, Source
 from shared.services.connections import named_in
 from shared.usecases.forms import EnforceWish
 from shared.usecases.wishes import enforce_item
-from tests.support.azure import Azure, group, on_azure, vault
+from tests.support.azure import SUB, TENANT, Azure, group, on_azure, vault
 from tests.support.enforced import KEYS, changes, item
 from tests.support.enforcing import nothing_yet, plain, policy
 from tests.support.keyed import example
@@ -145,6 +145,30 @@ def test_who_names_a_hub_has_not_named_what_it_connects_to(tmp_path: Path) -> No
         assert changes(azure) == []
 
     described = nothing_yet(HUB, owned, connection(HUB["id"], "a", owned["id"], "AzureBlob"), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING))
+
+
+OTHERS = "99999999-9999-4999-8999-999999999999"
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_a_connection_names_in_a_subscription_that_the_app_does_not_read_is_asked_for_nothing(
+    tmp_path: Path, *, readable: bool
+) -> None:
+    there = {**STORE, "id": str(STORE["id"]).replace(SUB, OTHERS.upper() if readable else OTHERS)}
+    there_too = [there] if readable else []
+    link = connection(HUB["id"], "a", there["id"], "AzureBlob")
+    described = nothing_yet(HUB, *there_too, link, vault(), keys=KEYS)
+    if readable:
+        described["subscriptions"].append({"subscriptionId": OTHERS, "displayName": "more", "tenantId": TENANT})
+
+    async def story(azure: Azure) -> None:
+        await azure.check(HUB)
+        told = [one.to_do for one in azure.reports if one.address == azure.address(HUB)]
+        assert ("of subscriptions that the app does not read" in told[0]) is not readable
+        assert ("stlinked" in looked_at(azure)) is readable
+        assert any(OTHERS in one.url.lower() for one in azure.world.log) is readable
+
     on_azure(described, story, environ=policy(tmp_path, EVERYTHING))
 
 

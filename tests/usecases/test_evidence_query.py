@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.adapters.clouds import CLOUDS
-from shared.domain.evidence_query import Mark
+from shared.domain.evidence_query import Head, Mark, Query
 from shared.domain.reasons import Reason
 from shared.errors import Refusal
 from shared.settings import Settings, read
@@ -17,6 +17,15 @@ NOW = datetime(2026, 5, 1, 8, tzinfo=UTC)
 PLACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/St1"
 ACCOUNT = "https://cmkautopilot.blob.core.windows.net"
 AZURITE = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;"
+
+
+def test_what_lies_below_a_resource_is_left_out_where_it_is_asked_for_alone() -> None:
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    mine, below, beside = Head("1", now, "/S/A"), Head("2", now, "/s/a/b/c"), Head("3", now, "/s/a2")
+    wide = Query(now, now + timedelta(hours=1), 10, "/s/a")
+    alone = Query(now, now + timedelta(hours=1), 10, "/s/a", alone=True)
+    assert [wide.wants(one) for one in (mine, below, beside)] == [True, True, False]
+    assert [alone.wants(one) for one in (mine, below, beside)] == [True, False, False]
 
 
 def test_nothing_asked_is_the_last_day() -> None:

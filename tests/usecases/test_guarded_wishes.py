@@ -16,7 +16,8 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Stopped, Waiting
 from shared.domain.work import Cause, CheckResource, RotateKey, Source
 from tests.support.azure import MID, Azure, account, estate, on_azure
-from tests.support.keyed import KEY, wish
+from tests.support.enforcing import OTHER_UAI, UAI, assigned
+from tests.support.keyed import KEY, example, using, wish
 
 CMK = KeyId("kv-main.vault.azure.net", "cmk")
 USER = account("st1")
@@ -95,6 +96,48 @@ def test_no_wish_moves_a_resource_to_a_key_that_backs_a_certificate(wanted: dict
         assert azure.calls("write") == []
 
     on_azure(certified(), story)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"key": KEY}, {"revert": True}, {"version": "follow"}], ids=["key", "revert", "follow"]
+)
+@pytest.mark.parametrize("one", [USER, account("st1", key="")], ids=["on a key", "on the platform's"])
+def test_a_slot_that_is_none_changes_no_other(one: dict[str, Any], wanted: dict[str, Any]) -> None:
+    async def story(azure: Azure) -> None:
+        (report,) = await wish(azure, one, slot="queues", **_typed(wanted))
+        assert report.reasons == (Reason.BAD_REQUEST,)
+        assert "there are encryption" in str(report.outcome)
+        assert azure.calls("write") == []
+
+    on_azure(estate(one), story)
+
+
+@pytest.mark.parametrize("who", [UAI, "system"])
+def test_an_identity_that_the_resource_does_not_have_is_not_named_to_its_service(who: str) -> None:
+    one = {**USER, "identity": assigned(OTHER_UAI)}
+
+    async def story(azure: Azure) -> None:
+        (report,) = await wish(azure, one, key=KEY, identity=who)
+        assert report.reasons == (Reason.IDENTITY_NOT_TAKEN,)
+        assert "it does not have" in str(report.outcome)
+        assert azure.calls("write") == []
+
+    described = estate(account("st1"))
+    described["resources"] = [one if body["name"] == "st1" else body for body in described["resources"]]
+    on_azure(described, story)
+
+
+def test_an_encryption_scope_cannot_name_an_identity_whose_client_id_only_its_account_shows() -> None:
+    forms = example("cognitiveservices_accounts-platform")
+    below = example("cognitiveservices_accounts_encryptionscopes-pinned")
+    below["id"] = f"{forms['id']}/encryptionScopes/{below['name']}"
+
+    async def story(azure: Azure) -> None:
+        (report,) = await wish(azure, below, key=KEY, identity=UAI)
+        assert report.reasons == (Reason.IDENTITY_NOT_TAKEN,)
+        assert azure.calls("write") == []
+
+    on_azure(using(forms, below, size=2048), story)
 
 
 def _typed(wanted: dict[str, Any]) -> dict[str, Any]:

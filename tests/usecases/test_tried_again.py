@@ -112,6 +112,41 @@ def test_one_that_keeps_failing_is_tried_twice_a_day_at_most_and_told_each_time(
     on_azure(by_policies(FAILED), story, environ=policy(tmp_path, MAY))
 
 
+def test_so_it_is_where_the_evidence_of_a_day_takes_several_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.adapters.evidence_reading._MOST_FILES", 4)
+
+    async def story(azure: Azure) -> None:
+        deny(azure, times=1000)
+        for _ in range(24):  # writes of others on two days
+            await asyncio.sleep(2 * 3600)
+            await azure.check(ONE)
+            azure.app = azure.instance()
+            await azure.drain(until=timedelta(minutes=2))
+        assert 2 <= len(changes(azure)) <= 5
+
+    on_azure(by_policies(FAILED), story, environ=policy(tmp_path, MAY))
+
+
+def test_where_the_evidence_is_too_much_to_look_through_nothing_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.adapters.evidence_reading._MOST_FILES", 1)
+    other = resource("Microsoft.MachineLearningServices/workspaces", "mlw", {"provisioningState": "Succeeded"})
+
+    async def story(azure: Azure) -> None:
+        for _ in range(12):
+            await enforced(azure, other)
+            await asyncio.sleep(2 * 3600)
+        assert refusal(await enforced(azure, FAILED)) is Reason.PROVISIONING_FAILED
+        assert changes(azure) == []
+
+    described = by_policies(FAILED)
+    described["resources"].append(other)
+    on_azure(described, story, environ=policy(tmp_path, MAY))
+
+
 def test_one_whose_access_is_not_in_order_is_left_to_people(tmp_path: Path) -> None:
     async def story(azure: Azure) -> None:
         assert refusal(await enforced(azure, FAILED)) is Reason.PROVISIONING_FAILED

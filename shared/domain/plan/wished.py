@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shared.domain.identity import other_identities
+from shared.domain.identity import identities_in, other_identities
 from shared.domain.keys import KeyHistory, KeyId, KeyRef, NeedMaterial, latest_usable, newest_usable
 from shared.domain.plan.facts import Facts
 from shared.domain.plan.rotation import MaterialMissing, step_of
@@ -22,7 +22,7 @@ def wished(facts: Facts, wish: Wish) -> Iterator[Found]:
     if against := against_the_rule(facts, wish):
         yield against, None
         return
-    if bar := _identity_not_taken(facts, wish):
+    if bar := _no_such_slot(facts, wish) or _identity_not_taken(facts, wish):
         yield bar, None
         return
     uses = [use for use in facts.uses if wish.slot in {"", use.slot}]
@@ -52,6 +52,16 @@ def against_the_rule(facts: Facts, wish: Wish) -> Blocked | None:
     return None
 
 
+def _no_such_slot(facts: Facts, wish: Wish) -> Blocked | None:
+    """Return why nothing is done where the slot that the wish names is none: the request would change another one."""
+    service = facts.service
+    named = (service.main_slot, *service.slots, *(use.slot for use in facts.uses))
+    there = dict.fromkeys(filter(None, named))
+    if not there or wish.slot in {"", *there}:
+        return None
+    return Blocked(Reason.BAD_REQUEST, wish.slot, f"no such slot; there are {', '.join(there)}")
+
+
 def _identity_not_taken(facts: Facts, wish: Wish) -> Blocked | None:
     """Return why the key cannot be reached by the identity that is wished, or None. A request that can name none would
     leave the one that is there, without a word.
@@ -63,12 +73,15 @@ def _identity_not_taken(facts: Facts, wish: Wish) -> Blocked | None:
         kind = "user-assigned" if wish.identity else "system-assigned"
         return Blocked(Reason.IDENTITY_NOT_TAKEN, wish.slot, f"the service reaches no key by a {kind} identity")
     same = fold(wish.identity) in map(fold, acts.told(facts.body))
-    fixed = acts.application or acts.shown is not None or (acts.above is not None and not acts.named)
+    above = acts.above is not None  # whose user-assigned identities a child's request would name by what only it shows
+    fixed = acts.application or acts.shown is not None or (above and (bool(wish.identity) or not acts.named))
     if fixed or (not acts.rechosen and not same):
         return Blocked(Reason.IDENTITY_NOT_TAKEN, wish.slot, "no request chooses the identity that reaches the key")
     if not acts.named and (others := other_identities(facts.body, wish.identity)):
         detail = f"it acts by the one identity that it has, and has {others}"
         return Blocked(Reason.IDENTITY_NOT_TAKEN, wish.slot, detail)
+    if not facts.address.parent and fold(wish.identity) not in map(fold, identities_in(facts.body)):
+        return Blocked(Reason.IDENTITY_NOT_TAKEN, wish.slot, f"it does not have {wish.identity or 'one of its own'}")
     return None
 
 
@@ -84,8 +97,6 @@ def _enabled(facts: Facts, wish: Wish) -> Change | Blocked:
         return Blocked(Reason.BAD_REQUEST, slot, "it uses no key of yours; name the one that it shall use")
     if not slot:
         return Blocked(Reason.CANNOT, detail="nothing is known of how this service begins to use a key")
-    if facts.service.slots and slot not in facts.service.slots:
-        return Blocked(Reason.BAD_REQUEST, slot, f"no such slot; there are {', '.join(facts.service.slots)}")
     follow = wish.version is Version.FOLLOW or facts.service.traits_of(facts.body, slot).follow is Follow.ALWAYS
     version = target_of(facts, wish.key.key, wish, latest=follow, slot=slot)
     return version if isinstance(version, Blocked) else Change(slot, version, follow, wish.identity)
