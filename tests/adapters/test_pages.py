@@ -11,8 +11,8 @@ from sandbox.world import Hooks
 from shared.adapters.pages import MOST_PAGES, Turns
 from shared.domain.reasons import Reason
 from shared.domain.report import Waiting
-from shared.errors import TryLater
-from tests.support.azure import MID, Azure, account, estate, on_azure, scope
+from shared.errors import Refusal, TryLater
+from tests.support.azure import MID, Azure, account, estate, on_azure, scope, vault
 
 ONE, CHILD = account("st1"), scope("st1", "one")
 
@@ -65,3 +65,22 @@ def test_a_list_has_an_end_even_if_each_page_leads_to_another() -> None:
         turns.to(f"page {number}")
     with pytest.raises(ValueError, match="without an end"):
         turns.to("one more page")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        f"https://management.azure.com{ONE['id']}/listKeys?api-version=1",
+        f"https://evil.example{vault()['id']}/keys?api-version=1",
+        f"http://management.azure.com{vault()['id']}/keys?api-version=1",
+        f"https://management.azure.com{vault()['id']}/keys?api-version=1&{'x' * 5000}",
+    ],
+    ids=["another list", "another host", "plain http", "endless"],
+)
+def test_a_cursor_off_the_queue_leads_to_the_same_list_or_nowhere(cursor: str) -> None:
+    async def story(azure: Azure) -> None:
+        with pytest.raises(Refusal):
+            await azure.app.context.ports.vault_facts.keys(str(vault()["id"]), cursor)
+        assert list(azure.world.log) == []
+
+    on_azure(estate(ONE), story)
