@@ -84,3 +84,17 @@ def test_a_cursor_off_the_queue_leads_to_the_same_list_or_nowhere(cursor: str) -
         assert list(azure.world.log) == []
 
     on_azure(estate(ONE), story)
+
+
+def test_a_page_that_leads_to_itself_is_no_page() -> None:
+    cursor = f"https://management.azure.com{vault()['id']}/keys?api-version=1&$skiptoken=x"
+
+    def before(call: Call) -> Answer | None:
+        return Answer.of({"value": [], "nextLink": cursor}) if "skiptoken" in call.url else None
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=before)
+        with pytest.raises(TryLater):
+            await azure.app.context.ports.vault_facts.keys(str(vault()["id"]), cursor)
+
+    on_azure(estate(ONE), story)
