@@ -10,6 +10,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest
 
 from shared.adapters.connection import Connection
+from shared.adapters.pages import Turns
 from shared.adapters.translate import refused_with, retry_after, translated, unreadable
 from shared.domain.jsonpath import lookup, text
 from shared.domain.reasons import Reason
@@ -21,7 +22,6 @@ from shared.ports import Progress, Reply
 if TYPE_CHECKING:
     from azure.mgmt.core import AsyncARMPipelineClient
 
-_MOST_PAGES = 1_000
 _LONGEST_URL = 4_000
 _RUNNING = 202
 _REMAINING = "x-ms-ratelimit-remaining-subscription-writes"
@@ -109,12 +109,12 @@ class Arm:
         found: list[Json] = []
         url = self._url(path, api_version) + (f"&$filter={quote(filter_)}" if filter_ else "")
         with translated(path):
-            for _ in range(_MOST_PAGES):
+            turns = Turns()
+            while url:
+                turns.to(url)
                 members, url = await self._members(url)
                 found += members
-                if not url:
-                    return found
-            raise ValueError("a list without an end")
+            return found
 
     async def page(self, path: str, api_version: str, cursor: str) -> tuple[list[Json], str]:
         """Return one page of a list, the first or the one that a cursor names, and the next cursor, "" at the end.
@@ -127,7 +127,10 @@ class Arm:
             if len(cursor) > _LONGEST_URL or not same:
                 raise Refusal(Reason.FOREIGN_HOST, cursor[:200])
         with translated(path):
-            return await self._members(cursor or self._url(path, api_version))
+            members, following = await self._members(cursor or self._url(path, api_version))
+            if cursor and following == cursor:
+                raise ValueError("a page that leads to itself")
+            return members, following
 
     async def _members(self, url: str) -> tuple[list[Json], str]:
         page = (await self._ask(HttpRequest("GET", url))).json()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from shared.adapters.pages import members_of
 from shared.adapters.translate import translated
 from shared.errors import NotThere, Refusal
 from shared.ports import Clock
@@ -45,7 +46,7 @@ class DeletedVaults:
         found: dict[str, str] = {}
         try:
             with translated(f"deleted vaults of {subscription}"):
-                async for one in self._client(subscription).vaults.list_deleted():
+                async for one in members_of(self._client(subscription).vaults.list_deleted()):
                     if one.name and one.properties is not None and one.properties.vault_id:
                         found[one.name.lower()] = one.properties.vault_id
         except (NotThere, Refusal):

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from shared.adapters.connection import Connection
 from shared.adapters.guard import StaysAt
 from shared.adapters.keys_arm import KeysThroughArm
+from shared.adapters.pages import members_of
 from shared.adapters.rotation_policy import policy_of
 from shared.adapters.translate import translate_vault, translated
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material, parse_key_url
@@ -62,9 +63,9 @@ class VaultKeys:
         async with self._locks.setdefault(key, asyncio.Lock()):
             known = self._histories.get(key)
             if known is None or known.read_at < not_older_than:
+                _trim(self._locks, keep=key)  # first: made-up keys are never read, and must not fill the memory either
                 known = await self._read_or_shown(key)
                 _remember(self._histories, key, known)
-                _trim(self._locks, keep=key)
             return known
 
     async def material(self, key: KeyId, version: str) -> Material:
@@ -148,7 +149,7 @@ class VaultKeys:
         began = self._clock.now()
         client = self._client(key.host)
         with translated(key.url, translate_vault):
-            listed = [_mine(one, key) async for one in client.list_properties_of_key_versions(key.name)]
+            listed = [_mine(one, key) async for one in members_of(client.list_properties_of_key_versions(key.name))]
             latest = await self._latest(client, key, listed)
             if not any(_version(one) == latest for one in listed):
                 raise ValueError("a version was made while its versions were being listed")

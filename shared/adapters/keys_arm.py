@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from shared.adapters.pages import members_of
 from shared.adapters.translate import translated
 from shared.adapters.vaults import VaultInventory
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material, parse_key_url
@@ -34,7 +35,9 @@ class KeysThroughArm:
         began = self._clock.now()
         keys, group, vault = await self._at(key)
         with translated(key.url):
-            versions = tuple([_version(one, key) async for one in keys.list_versions(group, vault, key.name)])
+            versions = tuple(
+                [_version(one, key) async for one in members_of(keys.list_versions(group, vault, key.name))]
+            )
             shown = await keys.get(group, vault, key.name)
             latest = _named(shown, key)
             if all(one.version != latest for one in versions):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.arm import Arm
 from shared.adapters.connection import Connection
+from shared.adapters.pages import Turns
 from shared.adapters.translate import translated
 from shared.domain.identity import identities_in
 from shared.domain.reasons import Reason
@@ -118,7 +119,10 @@ class ResourceGraph:
     async def every(self, query: str) -> list[Json]:
         """Return all rows of a query, page by page."""
         rows, cursor = await self.query(query, None)
+        turns = Turns()
         while cursor is not None:
+            with translated("Resource Graph"):
+                turns.to(cursor)
             more, cursor = await self.query(query, cursor)
             rows += more
         return rows
@@ -133,6 +137,8 @@ class ResourceGraph:
             found = answer.data
             if not isinstance(found, list) or not all(isinstance(row.get("id"), str) for row in found):
                 raise ValueError("rows without ids")
+            if cursor is not None and answer.skip_token == cursor:
+                raise ValueError("a page that leads to itself")
             return found, answer.skip_token or None
 
     def _client(self) -> ResourceGraphClient:

@@ -23,6 +23,7 @@ _LONGEST_WAIT = timedelta(days=1)  # no Retry-After is believed beyond that
 _GONE = {
     *("", "resourcenotfound", "resourcegroupnotfound", "parentresourcenotfound", "keynotfound", "notfound"),
     *("deletedvaultnotfound", "vaultnotfound"),
+    *("operationnotfound", "operationidnotfound"),
 }
 
 # (status or None for any, error code in lower case) -> reason. Sources: services.md section 4 (docs/sources.md).
@@ -76,7 +77,7 @@ def _answered(error: HttpResponseError, response: Any) -> AppError:
         return TryLater(Reason.SERVICE_UNAVAILABLE, detail)
     if known := _BY_CODE.get(code.lower()):
         return Refusal(known, detail)
-    if status == 404 and code.lower() in _GONE:  # noqa: PLR2004
+    if status == 410 or (status == 404 and code.lower() in _GONE):  # noqa: PLR2004
         return NotThere(Reason.REFUSED, detail)
     if status < 400:  # noqa: PLR2004
         what = "with a body that cannot be read" if status < 300 else "leads elsewhere and is not followed"  # noqa: PLR2004

@@ -20,7 +20,7 @@ from shared.domain.vault_audit import (
 )
 from shared.domain.vault_rules import KeysExpected
 from shared.domain.work import AuditVault, CheckVault, Sweep
-from shared.errors import AppError, Refusal
+from shared.errors import AppError, NotTaken, Refusal
 from shared.ports import VaultSite
 from shared.usecases.context import Context
 from shared.usecases.placing import site_with_groups
@@ -40,6 +40,8 @@ async def audit_vault(context: Context, item: AuditVault) -> Report:
         site = await _site(context, item)
         address = None if site is None else address_of(site.id)
         outcome = await _outcome(context, item, address)
+    except NotTaken:
+        raise
     except AppError as error:
         step = step_for(error, item.waited, ports.clock.now())
         outcome = Waiting(step) if isinstance(step, Wait) else Stopped((step,))

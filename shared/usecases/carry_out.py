@@ -37,6 +37,7 @@ class Progressed(Struct):
     as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
     going: Going | None = None  # a change of ours that Azure has not ended yet
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
+    unheard_of: Going | None = None  # one of which nobody has been able to say how it ended
     told_below: bool = False  # what comes along with the resource was asked for
     told_named: bool = False  # and what lists below it name
     unread: str = ""  # which of those could not be read, and why

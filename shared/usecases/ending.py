@@ -30,7 +30,7 @@ from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.windows import frozen_until
 from shared.domain.work import CheckKey, EndingKey, RotateKey, Sweep
-from shared.errors import AppError, NotThere, Refusal
+from shared.errors import AppError, NotTaken, NotThere, Refusal
 from shared.usecases.context import Context
 from shared.usecases.placing import rule_for
 from shared.usecases.waiting import step_for, waited_for
@@ -51,6 +51,8 @@ async def look_at_the_end(context: Context, item: EndingKey) -> Report:
     ports = context.ports
     try:
         outcome = await _outcome(context, item)
+    except NotTaken:
+        raise
     except AppError as error:
         step = step_for(error, item.waited, ports.clock.now())
         outcome = Waiting(step) if isinstance(step, Wait) else Stopped((step,))
@@ -83,6 +85,8 @@ async def put_those_that_end(context: Context, item: Sweep, keys: set[KeyId]) ->
             if await context.ports.vaults.by_host(key.host) is not None:
                 history = await context.ports.keys.history(key, not_older_than=item.asked_at)
                 await put_if_it_ends(context, item, history)
+        except NotTaken:
+            raise
         except AppError:
             continue
 

@@ -27,7 +27,7 @@ async def still_going(context: Context, item: CheckResource, progress: Progresse
     except TryLater as error:
         if not unheard_of(error, item.waited, context.ports.clock.now()):
             raise
-        progress.going = None
+        progress.unheard_of, progress.going = item.going, None
         return None
     except Refusal:
         progress.going = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.domain.patience import wait_or_give_up
 from shared.domain.plan import Action, Facts, SetKeys
+from shared.domain.preparation import AssignIdentity
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.work import CheckResource
 from shared.usecases.carry_out import Progressed, all_sent
@@ -30,7 +31,7 @@ async def not_now(
     A resource that does not show a change that Azure accepted shows it later; sending it again changes nothing.
     """
     now = context.ports.clock.now()
-    if _accepted(facts, step, progress):
+    if _accepted(facts, step, progress) or _unheard_of(step, progress):
         return wait_or_give_up(Blocked(Reason.NOT_YET_IN_EFFECT), waited=item.waited, now=now)
     return None if await context.ports.switch.is_on() else switched_off(context, item)
 
@@ -42,6 +43,16 @@ def _accepted(facts: Facts, step: Action, progress: Progressed) -> bool:
         return any(done.accepted and done.step == step for done in progress.did)
     accepted = {(write.slot, write.after) for write in progress.wrote if write.accepted}
     return any((change.slot, change.to) in accepted for change in step.changes)
+
+
+def _unheard_of(step: Action, progress: Progressed) -> bool:
+    """Return whether nobody could say how this very step ended: it is sent again only after a wait whose patience it
+    uses up, or the app would write for ever.
+    """
+    if progress.unheard_of is None:
+        return False
+    changes = step.changes if isinstance(step, SetKeys) else ()
+    return progress.unheard_of.changes == changes and isinstance(step, SetKeys | AssignIdentity)
 
 
 def moves_on(context: Context, item: CheckResource) -> Wait | Blocked:

@@ -11,10 +11,11 @@ import pytest
 
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
+from shared.adapters import keys as vault_keys
 from shared.domain.keys import KeyId
 from shared.domain.reasons import Reason
-from shared.errors import Refusal, TryLater
-from tests.support.azure import MID, NEW, OLD, Azure, account, estate, on_azure
+from shared.errors import NotThere, Refusal, TryLater
+from tests.support.azure import MID, NEW, OLD, START, Azure, account, estate, on_azure
 
 KEY = KeyId("kv-main.vault.azure.net", "cmk")
 USER = account("st1")
@@ -124,3 +125,16 @@ def test_resource_managers_word_about_another_key_is_not_taken_either() -> None:
     described = estate(USER)
     next(one for one in described["resources"] if one["name"] == "kv-main")["properties"] |= closed
     on_azure(described, story)
+
+
+def test_keys_that_are_not_there_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault_keys, "_MOST_REMEMBERED", 5)
+
+    async def story(azure: Azure) -> None:
+        known: Any = azure.app.context.ports.keys
+        for number in range(20):
+            with pytest.raises(NotThere):
+                await known.history(KeyId("kv-main.vault.azure.net", f"no{number}"), not_older_than=START)
+        assert len(known._locks) <= 6  # noqa: SLF001  what is held for each key asked about is nobody else's business
+
+    on_azure(estate(), story)

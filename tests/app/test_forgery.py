@@ -183,6 +183,32 @@ def test_a_flood_of_forged_events_brings_twenty_warnings_an_hour_and_hides_none_
     with_app(estate(BEHIND), story)
 
 
+def test_a_flood_of_keys_that_a_known_vault_does_not_have_asks_the_index_for_none_of_them() -> None:
+    made_up = [key_event(url=f"https://kv-main.vault.azure.net/keys/none{number}") for number in range(40)]
+
+    async def story(app: WholeApp) -> None:
+        assert await app.deliver([*made_up, key_event()]) == 202
+        await app.run_until_quiet()
+        assert len(app.calls("graph")) <= 5
+        assert len(app.logged()) <= 2 * len(made_up) + 20
+        assert app.in_use(BEHIND) == MID
+
+    with_app(estate(BEHIND), story)
+
+
+def test_who_uses_a_key_that_is_gone_is_found_by_whoever_asks_for_it_and_by_the_sweep() -> None:
+    orphan = account("st2", key="gone")
+
+    async def story(app: WholeApp) -> None:
+        for wish in ({"key": "https://kv-main.vault.azure.net/keys/gone"}, {"all": True}):
+            before = len(app.logged())
+            await app.post("converge", wish)
+            await app.run_until_quiet()
+            assert [line for line in app.logged()[before:] if f"stopped {orphan['id']} key_not_found" in line]
+
+    with_app(estate(BEHIND, orphan), story)
+
+
 def test_a_flood_of_forged_resources_costs_a_read_each_and_writes_nothing() -> None:
     async def story(app: WholeApp) -> None:
         assert await app.deliver(GONE, to="resource_events") == 202

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,34 @@ import pytest
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.keys import KeyId
-from shared.domain.work import Cause, CheckChildren, CheckKey, CheckResource, RotateKey, Source, Sweep, WorkItem
+from shared.domain.work import (
+    AuditVault,
+    Cause,
+    CheckChildren,
+    CheckKey,
+    CheckResource,
+    EndingKey,
+    RotateKey,
+    Source,
+    Sweep,
+    WorkItem,
+    encode,
+)
 from shared.errors import NotTaken
 from shared.usecases.handle import handle
-from tests.support.azure import MID, OLD, Azure, account, estate, on_azure, scope
+from tests.support.azure import (
+    MID,
+    OLD,
+    Azure,
+    account,
+    estate,
+    on_azure,
+    scope,
+    vault,
+    version,
+    with_two_versions,
+)
+from tests.support.policies import ALL, PolicyFile
 
 USERS = [account("st1"), account("st2")]
 SCOPES = [scope("st3", f"scope{number}") for number in range(12)]
@@ -72,6 +97,26 @@ def test_an_item_whose_work_the_queue_does_not_take_goes_back_to_the_host_and_is
         assert len(made) == (1 if which == 3 else 0)
 
     on_azure(estate(*USERS, PARENT, *SCOPES), story)
+
+
+@REFUSALS
+def test_an_audit_or_a_count_of_users_whose_next_page_the_queue_does_not_take_goes_back_to_the_host(
+    status: int, code: str, tmp_path: Path
+) -> None:
+    rule = "vaults:\n  - name: every vault\n    expect: {keys: {expiry: true}}\n"
+    policy = PolicyFile(tmp_path, ALL, more=rule)
+    many = [account(f"st{number:03}") for number in range(250)]
+    ends = [version(OLD), version(MID, "2026-03-01T00:00:00Z", expires="2026-05-10T00:00:00Z")]
+    named = [{"name": "cmk", "versions": ends}, *(with_two_versions(f"k{number}") for number in range(120))]
+
+    async def story(azure: Azure) -> None:
+        cause, now = Cause("cause-1", Source.HTTP), azure.time.now()
+        azure.world.hooks = closed(status, code)
+        for item in (EndingKey(KEY, cause, now), AuditVault(cause, now, vault_id=str(vault()["id"]))):
+            with pytest.raises(NotTaken):
+                await handle(azure.app.context, encode(item))
+
+    on_azure(estate(*many, keys={"kv-main": named}), story, environ=policy.environ)
 
 
 def test_a_write_is_told_of_also_where_the_queue_does_not_take_what_comes_after_it() -> None:

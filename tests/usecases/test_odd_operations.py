@@ -128,3 +128,39 @@ def test_an_operation_that_is_redirected_has_not_ended() -> None:
         assert attempts(azure) == 1
 
     on_azure(using(PINNED), story)
+
+
+@pytest.mark.parametrize(
+    "odd", [Answer(302, {"Location": FOREIGN}), Answer(503), Answer.of([])], ids=["redirect", "503", "no object"]
+)
+def test_an_operation_that_nobody_can_tell_of_and_that_changes_nothing_is_not_begun_again_for_ever(odd: Answer) -> None:
+    def before(call: Call) -> Answer | None:
+        return odd if "/operations/1" in call.url else without_effect(call)
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=before)
+        await azure.check(PINNED)
+        await azure.drain(until=timedelta(days=1))
+        assert azure.reports[-1].reasons == (Reason.NOT_YET_IN_EFFECT,)
+        assert isinstance(azure.reports[-1].outcome, Stopped)
+        assert len(moves(azure.reports)) == attempts(azure) < 10
+        assert azure.waiting() == []
+
+    on_azure(using(PINNED), story)
+
+
+@pytest.mark.parametrize(
+    "gone", [Answer(410), Answer.of({"error": {"code": "OperationNotFound", "message": ""}}, 404)], ids=["410", "404"]
+)
+def test_an_operation_that_azure_has_forgotten_is_judged_by_the_resource(gone: Answer) -> None:
+    def before(call: Call) -> Answer | None:
+        return gone if call.method == "GET" and "operations" in call.path.lower() else None
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=before)
+        await azure.check(PINNED)
+        await azure.drain(until=timedelta(minutes=10))
+        assert isinstance(azure.reports[-1].outcome, Converged)
+        assert attempts(azure) == 1
+
+    on_azure(using(PINNED), story)
