@@ -303,11 +303,13 @@ def test_a_resource_that_is_gone_is_reported_as_gone() -> None:
     on_azure(estate(account("st1")), story)
 
 
-def test_a_deleted_key_is_the_reason_of_each_of_its_users() -> None:
+def test_a_deleted_key_is_the_reason_of_each_of_its_users_when_somebody_asks_for_it() -> None:
     one = account("st1", key="gone")
 
     async def story(azure: Azure) -> None:
-        await azure.check_key("https://kv-main.vault.azure.net/keys/gone")
+        gone = KeyId("kv-main.vault.azure.net", "gone")
+        await azure.put(CheckKey(gone, Cause("asked", Source.HTTP), azure.time.now()))
+        await azure.drain()
         assert [report.reasons for report in azure.reports if report.reasons] == [(Reason.KEY_NOT_FOUND,)]
 
     on_azure(estate(one), story)
