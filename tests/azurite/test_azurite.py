@@ -23,10 +23,8 @@ from shared.bootstrap import SystemClock
 from shared.domain.reasons import Reason
 from shared.domain.work import LONGEST_MESSAGE, WORK_QUEUE, Cause, Source, Sweep, decode
 from shared.errors import Refusal
-from tools.azurite.package import missing
 from tools.azurite.service import azurite
 
-pytestmark = [pytest.mark.azurite, pytest.mark.skipif(bool(missing()), reason=missing() or "it is there")]
 ROOT = Path(__file__).resolve().parents[2]
 
 

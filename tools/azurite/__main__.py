@@ -1,7 +1,7 @@
-"""`python -m tools.azurite install | run | tell`.
+"""`python -m tools.azurite install | run | leave-out | tell`.
 
-`install` installs Azurite, `run` runs it as well and prints the connection string to it, `tell` says what the tests
-leave out when it is not there.
+`install` installs Azurite, `run` runs it as well and prints the connection string to it. Where it is not there,
+`leave-out` prints what pytest is told so that it leaves the tests on it out, and `tell` says that they were left out.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 from tools.azurite.package import NoAzuriteError, install, missing
 from tools.azurite.service import azurite
+
+_TESTS: Final = "the tests on a real queue service"
+_LEAVE_OUT: Final = "--ignore tests/azurite\n"  # for pytest; asked for without it, these tests fail and say why
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,11 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.azurite", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("command", choices=("install", "run", "tell"))
+    parser.add_argument("command", choices=("install", "run", "leave-out", "tell"))
     command = parser.parse_args(argv).command
-    if command == "tell":
+    if command in {"leave-out", "tell"}:
         if problem := missing():
-            sys.stdout.write(f"left out: the tests on a real queue service ({problem})\n")
+            sys.stdout.write(_LEAVE_OUT if command == "leave-out" else f"left out: {_TESTS} ({problem})\n")
         return 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
