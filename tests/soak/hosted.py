@@ -29,6 +29,7 @@ from tests.support.azure import QUEUE_URI
 from tests.support.whole_app import KEYS, ROOT
 
 OFTEN, SELDOM = 10.0, 900.0  # seconds between two looks at an empty queue: in trouble, and when all is calm
+_OURS = ("SystemClock", "LogSink", "from_file", "build")  # what a run puts into the app's bootstrap
 
 
 class Host(FunctionHost):
@@ -72,6 +73,7 @@ class Hosted(Run):
         self.environ = os.environ
         self.people.environ = os.environ
         self._tasks: list[asyncio.Task[None]] = []
+        self._apps: list[dict[str, Any]] = []
 
     async def _begin(self) -> None:
         self._risen = asyncio.Event()
@@ -95,6 +97,7 @@ class Hosted(Run):
             make_transport=way_out,
             make_credential=lambda: ManagedIdentityCredential(transport=way_out()),
         )
+        self._apps.append(fresh)
         self._listen(SELDOM if self.trouble.over else OFTEN)
 
     def _listen(self, longest: float) -> None:
@@ -135,6 +138,10 @@ class Hosted(Run):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.host.stop()
+        for fresh in self._apps:  # a module outlives its run, and would hold the whole world
+            fresh["app"].cache_clear()
+            for name in _OURS:
+                del fresh[name]
 
     async def _post(self, endpoint: str, headers: Mapping[str, str], body: bytes) -> int:
         life, answered = self.life, list[int]()
