@@ -97,6 +97,11 @@ class Arm:
                 raise unreadable(path)
         return dict(body)
 
+    async def told(self, path: str, api_version: str) -> Json:
+        """Return figures that Azure tells, which are no resource and have no id. Raises NotThere, Refusal, TryLater."""
+        with translated(path):
+            return dict((await self._ask(HttpRequest("GET", self._url(path, api_version)))).json())
+
     async def post(self, path: str, api_version: str) -> None:
         """Carry out an action that takes no body, and whose answer is read by nobody. Raises NotThere, Refusal,
         TryLater.

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ CHILDREN_FOR = timedelta(minutes=2)
 WATCHED_FOR = timedelta(minutes=15)
 ROLLOUT_FOR = timedelta(minutes=1)
 TOPS_FOR = timedelta(minutes=5)
+FORESEEN_FOR = timedelta(minutes=1)
 SKEW = timedelta(milliseconds=50)  # clocks of instances differ a little
 _MOST_CHILDREN = 2_000  # of one collection: a larger one is listed again rather than remembered
 _MOST_WINS = 100
@@ -93,6 +94,7 @@ class Recent:
         self._turns: dict[str, _Turn] = {}
         self._wins: _Bounded[tuple[datetime, ...]] = _Bounded(capacity)
         self.rollouts: Remembered[tuple[Member, ...]] = Remembered(ROLLOUT_FOR, 20)
+        self.foreseen: Remembered[Any] = Remembered(FORESEEN_FOR, capacity // 10)
         self.brought = Brought(capacity)
         self.tops: Remembered[Top] = Remembered(TOPS_FOR, capacity // 10)
 
