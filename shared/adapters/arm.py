@@ -17,7 +17,7 @@ from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, Json, Request, address_of
 from shared.domain.service import ChildList, Service
 from shared.errors import NotThere, Refusal
-from shared.ports import Progress, Reply
+from shared.ports import ListPage, Progress, Reply
 
 if TYPE_CHECKING:
     from azure.mgmt.core import AsyncARMPipelineClient
@@ -78,9 +78,9 @@ class Arm:
                 raise unreadable(f"{place}: a member of another collection")
             yield body
 
-    async def members(self, service: Service, parent: Address, path: str) -> list[Json]:
-        """Return what a list below a resource holds. Implements ports.Lists."""
-        return await self.every(f"{parent.url.rstrip('/')}/{path}", service.api_version)
+    async def page_of(self, service: Service, parent: Address, path: str, cursor: str) -> ListPage:
+        """Return one page of a list below a resource. Implements ports.Lists."""
+        return ListPage(*await self.page(f"{parent.url.rstrip('/')}/{path}", service.api_version, cursor))
 
     async def read_checked(self, address: Address, api_version: str) -> Json:
         """Return one resource, whose body must be its own. Raises NotThere, Refusal, TryLater."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from shared.ports.beforehand import Beforehand
-from shared.ports.resources import Finder, Lists, Page, Progress, Reply, Resources, Subscriptions
+from shared.ports.resources import Finder, ListPage, Lists, Page, Progress, Reply, Resources, Subscriptions
 from shared.ports.running import (
     Clock,
     Evidence,
@@ -29,6 +29,7 @@ __all__ = [
     "Journal",
     "KeyPage",
     "Keys",
+    "ListPage",
     "Lists",
     "Myself",
     "Page",
