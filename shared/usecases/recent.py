@@ -92,6 +92,7 @@ class Recent:
         self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
         self._seen: _Bounded[tuple[object, datetime]] = _Bounded(capacity // 10)
         self._turns: dict[str, _Turn] = {}
+        self._begun: _Bounded[dict[str, str]] = _Bounded(capacity // 10)
         self._wins: _Bounded[tuple[datetime, ...]] = _Bounded(capacity)
         self.rollouts: Remembered[tuple[Member, ...]] = Remembered(ROLLOUT_FOR, 20)
         self.foreseen: Remembered[Any] = Remembered(FORESEEN_FOR, capacity // 10)
@@ -124,6 +125,22 @@ class Recent:
         if queued is None or queued[0] is not wait.reason or now >= queued[1]:
             return False
         return wait.reason not in PATIENT or queued[1] <= wait.again_at
+
+    def begins(self, address: Address, step: str, id_: str) -> bool:
+        """Return whether a step at a resource is to be put down before it is taken, by that id: not if this instance
+        has done so and told of nothing there since.
+        """
+        known = self._begun.get(address.folded) or {}
+        if step in known:
+            return False
+        self._begun.set(address.folded, {**known, step: id_})
+        return True
+
+    def told(self, address: Address) -> tuple[str, ...]:
+        """Return what was put down for a resource and is told of now."""
+        known = self._begun.get(address.folded) or {}
+        self._begun.drop(address.folded)
+        return tuple(known.values())
 
     def note_win(self, address: Address, slot: str, key: str, at: datetime) -> None:
         """Remember that this instance set a slot to a key and found it there."""

@@ -23,6 +23,7 @@ from tests.support.azure import ENCRYPTION_USER, MID, NEW, TENANT, Azure, accoun
 from tests.support.azure import principal_of as granted_to
 from tests.support.enforced import changes
 from tests.support.enforcing import KEY, UAI, assigned, policy, user_assigned
+from tests.support.recorded import unrecorded
 
 FAR = "https://kv-far.vault.azure.net/keys/cmk"
 KEYS = {
@@ -151,8 +152,10 @@ def test_killed_at_the_grant_or_the_change_the_wish_is_fulfilled_and_nothing_is_
         await azure.drain(until=timedelta(hours=1))
         assert azure.in_use(ONE) == NEW
         assert len(list(azure.world.resources.of_type("Microsoft.Authorization/roleAssignments"))) == 2
+        assert await unrecorded(azure) == []
 
-    on_azure(out_of_reach(), story, environ=policy(tmp_path, MAY))
+    environ = policy(tmp_path, MAY) | {"CMK_EVIDENCE": str(tmp_path / "evidence")}
+    on_azure(out_of_reach(), story, environ=environ)
 
 
 def test_what_stands_against_the_new_key_itself_is_found_before_the_grant(tmp_path: Path) -> None:
