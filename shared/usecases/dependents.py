@@ -72,7 +72,7 @@ async def put_those_named(
     others.
     """
     all_ = list(found)
-    ours = await in_our_subscriptions(context, item.address, all_)
+    ours = await _in_our_subscriptions(context, item.address, all_)
     put = await _put(context, item, ours)
     others = len(all_) - len(ours)
     told = f"its connections name resources of subscriptions that the app does not read: {others}" if others else ""
@@ -89,7 +89,7 @@ def _asks(item: CheckResource) -> bool:
     return not waits and item.wish is None and item.cause.source not in _SWEPT
 
 
-async def in_our_subscriptions(context: Context, address: Address, found: list[Address]) -> list[Address]:
+async def _in_our_subscriptions(context: Context, address: Address, found: list[Address]) -> list[Address]:
     """Return those of the subscriptions that the app reads: whoever may write a connection may name any id in it."""
     here = address.arm.subscription.lower()
     if all(one.arm.subscription.lower() == here for one in found):
@@ -99,18 +99,28 @@ async def in_our_subscriptions(context: Context, address: Address, found: list[A
 
 
 async def _put(context: Context, item: CheckResource | CheckNamed, found: list[Address]) -> int:
-    managed = await context.ports.finder.managed_groups()
     now = context.ports.clock.now()
-    ours = [address for address in found if address.group_id not in managed]
-    await put_all(context, [CheckResource(one, _cause(item, one), now, now, along=True) for one in ours])
+    ours = await unmanaged(context, found)
+    await put_all(context, [CheckResource(one, along_with(item, one), now, now, along=True) for one in ours])
     return len(ours)
+
+
+async def those_to_look_at(context: Context, address: Address, found: list[Address]) -> list[Address]:
+    """Return those that lie in subscriptions that the app reads, and that Azure does not manage."""
+    return await unmanaged(context, await _in_our_subscriptions(context, address, found))
+
+
+async def unmanaged(context: Context, found: list[Address]) -> list[Address]:
+    """Return those that do not lie in a resource group that Azure manages."""
+    managed = await context.ports.finder.managed_groups()
+    return [address for address in found if address.group_id not in managed]
 
 
 def _below(item: CheckResource | CheckNamed, address: Address) -> bool:
     return address.folded.startswith(f"{item.address.folded}/")
 
 
-def _cause(item: CheckResource | CheckNamed, address: Address) -> Cause:
+def along_with(item: CheckResource | CheckNamed, address: Address) -> Cause:
     """Return the cause for one of them: who named a resource has named what lies below it, and nothing beside it."""
     below = _below(item, address)
     return item.cause if below else replace(item.cause, order=replace(item.cause.order, by_name=False))
