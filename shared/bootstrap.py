@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from shared import settings as settings_module
 from shared.adapters.arm import Arm
+from shared.adapters.beforehand import ArmBeforehand
 from shared.adapters.clouds import CLOUDS
 from shared.adapters.connection import (
     Connection,
@@ -109,6 +110,7 @@ def build(
     if settings.webhook is not None:
         sinks.append(WebhookSink(connection, settings.webhook.url, settings.webhook.form, clock))
     journals = Journals(tuple(sinks), clock.now)
+    myself = TokenClaims(connection)
     ports = Ports(
         clock=clock,
         resources=RoutedResources(StorageAccounts(connection), SearchObjects(connection, arm, clock), arm),
@@ -120,12 +122,13 @@ def build(
         vault_changes=VaultChanges(vaults, clock),
         subscriptions=ArmSubscriptions(arm, clock),
         grants=RoleGrants(arm, clock),
+        beforehand=ArmBeforehand(arm, myself),
         queue=StorageWorkQueue(connection, QueueSite(settings.queue_service_uri, settings.queue_connection), clock),
         journal=journals,
         switch=KillSwitch(lambda: environ.get(settings_module.WRITES, "on"), policies),
         policies=policies,
         turns=BlobTurns(connection, settings.state, clock) if settings.state else OwnTurns(clock),
-        myself=TokenClaims(connection),
+        myself=myself,
         evidence=EvidenceReader(store) if store is not None else NoEvidence(),
     )
     context = Context(ports, services(), settings.own, Recent(), Pacer(), cloud.vault_suffix, settings.first_party)

@@ -86,6 +86,21 @@ def _missing(world: World, subscription: str) -> dict[str, float | None]:
     return told[subscription]
 
 
+def require_location(world: World, type_: str, location: str) -> None:
+    """Raise Refused 400 when a provider does not offer a type in a location."""
+    name, _, one = type_.partition("/")
+    offered = _locations(world, name, one)
+    if offered and location.replace(" ", "").lower() not in {known.replace(" ", "").lower() for known in offered}:
+        message = f"The provided location '{location}' is not available for resource type '{type_}'."
+        raise Refused(400, "LocationNotAvailableForResourceType", message)
+
+
+def _locations(world: World, name: str, type_: str) -> list[str]:
+    """Return the locations that the sandbox's memory says a type is offered in; []: nobody says."""
+    told: dict[str, list[str]] = world.memory.get("arm", {}).get("locations", {})
+    return told.get(f"{name}/{type_}".lower(), [])
+
+
 def _named(request: Request) -> str:
     name = next((one for one in _PROVIDERS if one in request.target.id.lower().split("/")), None)
     if name is None:
@@ -105,5 +120,7 @@ def _shown(world: World, request: Request, known: str) -> Json:
         "namespace": name,
         "registrationPolicy": "RegistrationRequired",
         "registrationState": state,
-        "resourceTypes": [{"resourceType": one, "locations": [], "apiVersions": [version]} for one in types],
+        "resourceTypes": [
+            {"resourceType": one, "locations": _locations(world, name, one), "apiVersions": [version]} for one in types
+        ],
     }

@@ -13,6 +13,7 @@ from sandbox.arm import (
     generic,
     managementgroups,
     operations,
+    permissions,
     providers,
     roles,
     scopes,
@@ -137,6 +138,8 @@ _TABLE: Final = {
     "Microsoft.KeyVault/deletedVaults": _reading(not_here, softdelete.list_),
     "Microsoft.KeyVault/locations/deletedVaults": _reading(softdelete.get, not_here, {"purge": softdelete.purge}),
     diagnostics.TYPE: Rules(diagnostics.get, diagnostics.list_, diagnostics.put, not_allowed),
+    permissions.TYPE: _reading(not_here, permissions.list_),
+    permissions.METRICS: _reading(not_here, permissions.metrics),
     roles.ASSIGNMENTS: Rules(list=roles.list_, put=roles.put, patch=not_allowed, delete=roles.delete),
     roles.DEFINITIONS: Rules(get=roles.get_definition, list=roles.list_definitions),
 }

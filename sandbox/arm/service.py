@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from sandbox import graph
-from sandbox.arm import denials, events, latency, locks, naming, providers, throttle
+from sandbox.arm import denials, events, latency, locks, naming, permissions, providers, throttle
 from sandbox.arm.request import Request
 from sandbox.arm.routes import not_here, rules_for
 from sandbox.arm.target import action, parse
@@ -65,6 +65,7 @@ def _carried_out(world: World, call: Call, what: str, told: dict[str, str]) -> A
         return graph.answer(world, call, claims)
     if not request.target.type:
         return not_here(world, request)
+    permissions.check(world, call.method, request.target)
     denials.check(world, call.method, request.target)
     locks.check(world, call.method, request.target)
     providers.require(world, call.method, request.target)

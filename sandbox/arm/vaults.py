@@ -6,10 +6,11 @@ import re
 from typing import Any
 
 from sandbox.arm import generic
+from sandbox.arm.providers import require_location
 from sandbox.arm.request import Request
 from sandbox.arm.softdelete import recoverable, recovered
 from sandbox.arm.store import copied, merged, require_place, save
-from sandbox.vault.access import vault_named
+from sandbox.vault.access import VAULTS, vault_named
 from sandbox.wire import Answer, Json, Refused
 from sandbox.world import World
 
@@ -163,6 +164,7 @@ def _require_new(world: World, name: str, sent: Json) -> None:
         raise Refused(400, "VaultNameNotValid", f"The vault name '{name}' is invalid.")
     if not sent.get("location"):
         raise Refused(400, "LocationRequired", "The location property is required for this definition.")
+    require_location(world, VAULTS, str(sent["location"]))
     if recoverable(world, name) is not None:
         raise Refused(
             409,

@@ -164,6 +164,13 @@ def comes_from_allowed(vault: Json) -> bool:
     return public and any(_HERE in ip_network(str(one.get("value")), strict=False) for one in rules)
 
 
+def data_actions(world: World, principal_id: str, scope: str) -> tuple[str, ...]:
+    """Return what a principal's roles let it do with the data of vaults at a scope."""
+    grants = _grants(world).get(principal_id.lower(), ())
+    here = (grant.role for grant in grants if _covers(world, grant.scope, scope.lower()))
+    return tuple(dict.fromkeys(action for role in here for action in _allowed(world, role)))
+
+
 def strict(world: World) -> bool:
     """Return whether data-plane callers are judged too; resource identities always are."""
     return bool(_memory(world).get("strict"))

@@ -17,7 +17,7 @@ from shared.domain.reasons import Reason
 from shared.domain.resource import Address, BadAddress, Json, Request, address_of
 from shared.domain.service import ChildList, Service
 from shared.errors import NotThere, Refusal
-from shared.ports import Progress, Reply
+from shared.ports import ListPage, Progress, Reply
 
 if TYPE_CHECKING:
     from azure.mgmt.core import AsyncARMPipelineClient
@@ -78,9 +78,9 @@ class Arm:
                 raise unreadable(f"{place}: a member of another collection")
             yield body
 
-    async def members(self, service: Service, parent: Address, path: str) -> list[Json]:
-        """Return what a list below a resource holds. Implements ports.Lists."""
-        return await self.every(f"{parent.url.rstrip('/')}/{path}", service.api_version)
+    async def page_of(self, service: Service, parent: Address, path: str, cursor: str) -> ListPage:
+        """Return one page of a list below a resource. Implements ports.Lists."""
+        return ListPage(*await self.page(f"{parent.url.rstrip('/')}/{path}", service.api_version, cursor))
 
     async def read_checked(self, address: Address, api_version: str) -> Json:
         """Return one resource, whose body must be its own. Raises NotThere, Refusal, TryLater."""
@@ -96,6 +96,11 @@ class Arm:
             if str(body["id"]).rstrip("/").rpartition("/")[2].lower() != path.rpartition("/")[2].lower():
                 raise unreadable(path)
         return dict(body)
+
+    async def told(self, path: str, api_version: str) -> Json:
+        """Return figures that Azure tells, which are no resource and have no id. Raises NotThere, Refusal, TryLater."""
+        with translated(path):
+            return dict((await self._ask(HttpRequest("GET", self._url(path, api_version)))).json())
 
     async def post(self, path: str, api_version: str) -> None:
         """Carry out an action that takes no body, and whose answer is read by nobody. Raises NotThere, Refusal,

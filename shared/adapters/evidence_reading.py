@@ -28,6 +28,8 @@ class _Hour(Struct):
 
     query: Query
     lines: dict[Mark, bytes] = field(default_factory=dict)  # by mark: a line that was written twice is one
+    closed: set[str] = field(default_factory=set)  # ids of lines that told beforehand of what another one tells
+    up_to: Mark | None = None  # lines behind it are there and were not kept
     damaged: int = 0
     size: int = 0
 
@@ -37,14 +39,17 @@ class _Hour(Struct):
         except (msgspec.DecodeError, RecursionError):
             self.damaged += 1
             return
-        if not self.query.wants(head):
+        self.closed.update(head.closes)
+        if not self.query.wants(head) or (self.up_to is not None and head.mark > self.up_to):
             return
         self.lines[head.mark] = line
         if len(self.lines) > 4 * self.query.limit:
-            self.lines = dict(self.sorted()[: self.query.limit + 1])
+            kept = sorted(self.lines.items(), key=lambda one: one[0])[: 2 * self.query.limit + 1]
+            self.lines, self.up_to = dict(kept), kept[-1][0]
 
     def sorted(self) -> list[tuple[Mark, bytes]]:
-        return sorted(self.lines.items(), key=lambda one: one[0])
+        open_ = (one for one in self.lines.items() if one[0].id not in self.closed)
+        return sorted(open_, key=lambda one: one[0])
 
 
 class EvidenceReader:
@@ -66,6 +71,8 @@ class EvidenceReader:
             if len(found) > query.limit:
                 found = found[: query.limit]
                 return _page(found, found[-1][0], damaged)
+            if hour.up_to is not None:
+                return _page(found, hour.up_to, damaged)
         return _page(found, None, damaged)
 
     async def _hours(self, query: Query) -> AsyncIterator[tuple[datetime, list[str]]]:

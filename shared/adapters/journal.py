@@ -14,6 +14,7 @@ from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.remedies import REMEDIES
 from shared.domain.report import (
     Answered,
+    Begun,
     Converged,
     Done,
     Expanded,
@@ -68,7 +69,7 @@ class LogSink:
         outcome = report.outcome
         level = logging.INFO
         idle = isinstance(outcome, Expanded) and not outcome.put and not outcome.more and not outcome.blocked
-        if idle or isinstance(outcome, Answered | Paced):
+        if idle or isinstance(outcome, Answered | Paced | Begun):
             level = logging.DEBUG
         target = report.address.url if report.address else type(report.item).__name__
         refused = isinstance(outcome, Stopped) or (isinstance(outcome, Expanded) and bool(outcome.blocked))
@@ -177,7 +178,7 @@ class TopicSink:
 
     async def write(self, report: Report) -> None:
         """Publish the report; expansions that met nothing and questions already answered are left to the log."""
-        dull = isinstance(report.outcome, Answered | Paced)
+        dull = isinstance(report.outcome, Answered | Paced | Begun)  # what came of it is told soon
         dull |= isinstance(report.outcome, Audited) and not report.outcome.findings
         if dull or (isinstance(report.outcome, Expanded) and not report.outcome.blocked):
             return

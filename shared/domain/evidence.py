@@ -9,15 +9,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from shared.domain.evidence_before import Taken, begun_of, keys_begun, taken_of, url_of
 from shared.domain.jsonpath import member
 from shared.domain.keys import KeyRef
 from shared.domain.life import AtRisk
 from shared.domain.policy import Version
 from shared.domain.preparation import CreateKey
 from shared.domain.reasons import Blocked, Reason
-from shared.domain.report import Converged, Done, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
+from shared.domain.report import Begun, Converged, Done, Expanded, Gone, InUse, Report, Rotated, Stopped, Waiting, Write
 from shared.domain.resource import Json
-from shared.domain.revocation import Announced, Revoked, Taking, place_taken
+from shared.domain.revocation import Announced, Revoked
 from shared.domain.vault_audit import Audited
 from shared.domain.work import (
     CheckChildren,
@@ -56,14 +57,6 @@ class Prepared(Struct, frozen=True, omit_defaults=True):
     place: str
     accepted: bool
     said: Json = {}
-
-
-class Taken(Struct, frozen=True):
-    """One grant that is about to be taken away: its kind, the id of what changes, and what it is."""
-
-    step: str
-    place: str
-    said: Json
 
 
 class Effect(Struct, frozen=True, rename="camel"):
@@ -114,6 +107,8 @@ class Line(Struct, frozen=True, omit_defaults=True, rename="camel"):
     wrote: tuple[Written, ...] = ()
     did: tuple[Prepared, ...] = ()
     takes: tuple[Taken, ...] = ()  # told before the first of it goes
+    begins: tuple[Taken, ...] = ()  # told before it is written
+    closes: tuple[str, ...] = ()  # the ids of lines that told beforehand of what this one tells
     certainty: str = ""
     uses: tuple[Effect, ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -128,7 +123,7 @@ def worth_keeping(report: Report) -> bool:
     A look that found all in order is none, nor is one that waits on for the same thing: they would bury the rest.
     """
     outcome, waited = report.outcome, report.item.waited if report.item else None
-    if report.wrote or report.did or isinstance(outcome, Rotated | Announced | Revoked | Stopped):
+    if report.wrote or report.did or isinstance(outcome, Rotated | Begun | Announced | Revoked | Stopped):
         return True
     if isinstance(outcome, Expanded | Audited):
         return bool(outcome.blocked if isinstance(outcome, Expanded) else outcome.findings)
@@ -143,7 +138,7 @@ def line_of(report: Report, id_: str) -> Line:
     uses = outcome.uses if isinstance(outcome, Converged | Waiting | Stopped) else ()
     cause = item.cause if item else None
     return Line(
-        id=id_,
+        id=outcome.id if isinstance(outcome, Begun) else id_,
         at=report.at,
         outcome=type(outcome).__name__.lower(),
         correlation_id=cause.id if cause else "",
@@ -158,7 +153,9 @@ def line_of(report: Report, id_: str) -> Line:
         wish=_wish(item),
         wrote=tuple(_written(one) for one in report.wrote),
         did=tuple(_prepared(one) for one in report.did),
-        takes=tuple(_taken(one) for one in outcome.takings) if isinstance(outcome, Announced) else (),
+        takes=tuple(taken_of(one) for one in outcome.takings) if isinstance(outcome, Announced) else (),
+        begins=(begun_of(outcome),) if isinstance(outcome, Begun) else (),
+        closes=report.closes,
         certainty=outcome.certainty.value if isinstance(outcome, Converged) else "",
         uses=tuple(Effect(use.slot, use.configured.url, use.follows, use.effective) for use in uses),
         refused=tuple(_refused(one, item) for one in _blocked(report)),
@@ -210,23 +207,13 @@ def _awaited(outcome: Waiting) -> Awaited:
 
 
 def _written(one: Write) -> Written:
-    before, after = _url(one.before), _url(one.after)
+    before, after = url_of(one.before), url_of(one.after)
     return Written(one.at, one.slot, before, after, one.accepted, one.fields_before, one.fields_after, one.overtaken)
 
 
 def _prepared(one: Done) -> Prepared:
     said: Json = msgspec.to_builtins(one.step)
     return Prepared(one.at, said.pop("type"), one.place, one.accepted, said)
-
-
-def _taken(step: Taking) -> Taken:
-    said: Json = msgspec.to_builtins(step)
-    return Taken(said.pop("type"), place_taken(step), said)
-
-
-def _url(key: KeyRef | None) -> str:
-    """Return the key identifier; "" stands for the platform's key."""
-    return key.url if key else ""
 
 
 def _key(item: WorkItem | None) -> str:
@@ -247,8 +234,8 @@ def _wish(item: WorkItem | None) -> Json | None:
     if isinstance(item, CheckResource) and item.wish is not None:
         wish = item.wish
         told = {
-            "useKey": _url(wish.key),
-            "through": _url(wish.through),
+            "useKey": url_of(wish.key),
+            "through": url_of(wish.through),
             "slot": wish.slot,
             "identity": wish.identity or "",
         }
@@ -263,6 +250,8 @@ def _named(report: Report, uses: tuple[InUse, ...]) -> Iterator[KeyRef]:
         yield item.key.at(None)
     if isinstance(outcome, Rotated):
         yield outcome.key.at(outcome.version)
+    if isinstance(outcome, Begun):
+        yield from keys_begun(outcome)
     for write in report.wrote:
         yield from (key for key in (write.before, write.after) if key)
     for done in report.did:

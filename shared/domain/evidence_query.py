@@ -47,6 +47,7 @@ class Head(Struct, frozen=True, rename="camel"):
     at: Moment
     resource: str = ""
     keys: tuple[str, ...] = ()
+    closes: tuple[str, ...] = ()
 
     @property
     def mark(self) -> Mark:

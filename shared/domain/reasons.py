@@ -35,6 +35,8 @@ class Reason(Enum):
     VAULT_WITHOUT_POLICIES = "vault_without_policies"
     VAULT_DELETED = "vault_deleted"
     VAULT_NAME = "vault_name"
+    GROUP_NOT_FOUND = "group_not_found"
+    LOCATION_NOT_OFFERED = "location_not_offered"
     KEY_DELETED = "key_deleted"
     PROVIDER_NOT_REGISTERED = "provider_not_registered"
     # What an audit of vaults finds

@@ -135,6 +135,14 @@ REMEDIES = {
         "No vault can have this name: it is none of 3 to 24 letters, digits and hyphens, or somebody anywhere in Azure "
         "has it. Change the rule's `key`."
     ),
+    Reason.GROUP_NOT_FOUND: (
+        "A vault would be made in a resource group that is not there. Make the group (az group create), or name "
+        "another one in the rule's `createVault`; nothing was begun."
+    ),
+    Reason.LOCATION_NOT_OFFERED: (
+        "The vault's subscription can have no vaults in the resource's region. Name a `subscription` in `createVault` "
+        "that can, or a vault that is there in `key`; nothing was begun."
+    ),
     Reason.KEY_DELETED: (
         "The key was deleted and can be recovered until its retention is over; no other can have its name. Recover it, "
         "or say `may: [recover]` in the rule."

@@ -99,8 +99,21 @@ class Rotated(Struct, frozen=True, tag="rotated"):
     version: str
 
 
+class Begun(Struct, frozen=True, tag="begun"):
+    """What is about to be written, put down before: a step, or changes of a resource and what its slots use so far, or
+    (neither) a new version of the key at that place. `id`: what the report of it closes.
+    """
+
+    id: str
+    place: str
+    step: Preparation | None = None
+    changes: tuple[Edit, ...] = ()
+    uses: tuple[InUse, ...] = ()
+
+
 Outcome = (
     Rotated
+    | Begun
     | Announced
     | Revoked
     | Audited
@@ -154,6 +167,7 @@ class Report(Struct, frozen=True):
     wrote: tuple[Write, ...] = ()
     to_do: str = ""  # what the change leaves to people
     did: tuple[Done, ...] = ()
+    closes: tuple[str, ...] = ()  # the ids of what was put down before, and of which this tells
 
     @property
     def overtaken(self) -> int:
@@ -177,6 +191,7 @@ class Report(Struct, frozen=True):
 def as_json(report: Report) -> dict[str, object]:
     """Return the report as plain JSON values, with the remedy beside each reason."""
     plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(report))
+    del plain["closes"]  # what is put down beforehand goes nowhere but into the evidence
     plain["overtaken"] = report.overtaken
     plain["remedies"] = {reason.value: REMEDIES[reason] for reason in report.reasons}
     return plain

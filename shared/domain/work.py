@@ -109,6 +109,28 @@ class CheckChildren(Struct, frozen=True, tag="children"):
     reach: bool = False  # ask also whether they still reach their keys
 
 
+class NamedPlace(Struct, frozen=True):
+    """How far lists below a resource have been looked through: which list, which page of it, how many of that; `pages`:
+    how many have been read in all.
+    """
+
+    list: int = 0
+    cursor: str = ""
+    skip: int = 0
+    pages: int = 0
+
+
+class CheckNamed(Struct, frozen=True, tag="named"):
+    """Look at what lists below a resource name, from `place` on."""
+
+    address: Address
+    cause: Cause
+    asked_at: datetime
+    first_at: datetime
+    place: NamedPlace
+    waited: Waited | None = None
+
+
 class RotateKey(Struct, frozen=True, tag="rotate"):
     """Make a new version of a key, if its latest still is the one that was seen, then look at all its users."""
 
@@ -175,7 +197,16 @@ class Sweep(Struct, frozen=True, tag="sweep"):
 
 Expansion = CheckKey | CheckVault | Sweep
 WorkItem = (
-    CheckKey | CheckVault | CheckResource | CheckChildren | RotateKey | EndingKey | RevokeAccess | AuditVault | Sweep
+    CheckKey
+    | CheckVault
+    | CheckResource
+    | CheckChildren
+    | CheckNamed
+    | RotateKey
+    | EndingKey
+    | RevokeAccess
+    | AuditVault
+    | Sweep
 )
 
 
@@ -214,7 +245,7 @@ def revived(item: WorkItem) -> WorkItem | None:
     """Return the item to put back after it was poisoned; None when that has happened before, or when it stands for one
     resource only, which the next sweep looks at.
     """
-    if item.cause.revived or not isinstance(item, Expansion | EndingKey | CheckChildren):
+    if item.cause.revived or not isinstance(item, Expansion | EndingKey | CheckChildren | CheckNamed):
         return None
     return replace(item, cause=replace(item.cause, revived=True))
 

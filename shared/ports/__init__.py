@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from shared.ports.resources import Finder, Lists, Page, Progress, Reply, Resources, Subscriptions
+from shared.ports.beforehand import Beforehand
+from shared.ports.resources import Finder, ListPage, Lists, Page, Progress, Reply, Resources, Subscriptions
 from shared.ports.running import (
     Clock,
     Evidence,
@@ -20,6 +21,7 @@ from shared.ports.running import (
 from shared.ports.vaults import Grants, KeyPage, Keys, Principal, VaultChanges, VaultFacts, Vaults, VaultSite
 
 __all__ = [
+    "Beforehand",
     "Clock",
     "Evidence",
     "Finder",
@@ -27,6 +29,7 @@ __all__ = [
     "Journal",
     "KeyPage",
     "Keys",
+    "ListPage",
     "Lists",
     "Myself",
     "Page",
@@ -62,6 +65,7 @@ class Ports(Struct, frozen=True):
     vault_changes: VaultChanges
     subscriptions: Subscriptions
     grants: Grants
+    beforehand: Beforehand
     queue: WorkQueue
     journal: Journal
     switch: WriteSwitch

@@ -56,11 +56,18 @@ class Resources(Protocol):
         ...
 
 
+class ListPage(Struct, frozen=True):
+    """Members of a list, and where to go on; "": that was all."""
+
+    members: list[Json]
+    following: str = ""
+
+
 class Lists(Protocol):
     """Lists below resources, as they are."""
 
-    async def members(self, service: Service, parent: Address, path: str) -> list[Json]:
-        """Return what a list below a resource holds. Raises NotThere, Refusal, TryLater."""
+    async def page_of(self, service: Service, parent: Address, path: str, cursor: str) -> ListPage:
+        """Return one page of a list below a resource. Raises NotThere, Refusal, TryLater."""
         ...
 
 

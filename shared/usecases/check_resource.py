@@ -13,6 +13,7 @@ from shared.domain.report import Answered, Gone, LeftAlone, Outcome, Paced, Repo
 from shared.domain.service import Service
 from shared.domain.work import CheckResource
 from shared.errors import AppError, NotTaken
+from shared.usecases.announcing import announce, tell
 from shared.usecases.carry_out import Progressed, carry_out, refusals_told
 from shared.usecases.context import FRESH, Context
 from shared.usecases.courtesy import plan_with_courtesy
@@ -46,9 +47,9 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
         except NotTaken as error:
             if progress.wrote or progress.did:  # that is told of all the same; the item itself comes again
                 stopped = Stopped((Blocked(error.reason, detail=error.detail),))
-                await context.ports.journal.append(_report(context, item, stopped, progress))
+                await tell(context, _report(context, item, stopped, progress))
             raise
-        await context.ports.journal.append(report)
+        await tell(context, report)
         return report
 
 
@@ -116,6 +117,7 @@ async def _converge(
         if step := await not_now(context, item, facts, steps[0], progress):
             return ended((step, *steps[1:]), progress)
         progress.beside = tuple(one for one in steps[1:] if isinstance(one, Blocked))
+        await announce(context, item, facts, steps[0])
         if clock.now() - as_of <= FRESH and await _act(context, facts, steps[0], progress):
             return ended((goes_on(context, item, None),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.

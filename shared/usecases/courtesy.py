@@ -15,6 +15,7 @@ from shared.domain.work import CheckResource
 from shared.errors import AppError
 from shared.usecases.above import read_top
 from shared.usecases.context import Context
+from shared.usecases.foreseen import foreseen
 from shared.usecases.own_lines import own_lines
 from shared.usecases.placing import top_in
 from shared.usecases.prepare import granted
@@ -39,6 +40,8 @@ async def plan_with_courtesy(context: Context, facts: Facts, item: CheckResource
     steps = plan(facts)
     if line := wants_rollout(steps, facts):
         steps = plan(replace(facts, rollout=await rollout_for(context, facts, rule, *line)))
+    if bar := await foreseen(context, facts, steps):
+        return (bar, *(step for step in steps if not isinstance(step, Action)))
     return steps
 
 

@@ -6,6 +6,8 @@ confirms that the host belongs to it: no other vault becomes known this way.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from msgspec import Struct
 
 from shared.domain.key_template import key_of
@@ -17,6 +19,7 @@ from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Address, Json, fold, parse_arm_id
 from shared.domain.service import May
 from shared.domain.vault import Vault
+from shared.errors import Refusal
 from shared.usecases.context import Context
 from shared.usecases.placing import site_of
 from shared.usecases.registered import VAULTS
@@ -74,5 +77,7 @@ async def acquainted(context: Context, address: Address, body: Json, rule: Rule 
     if isinstance(key, Blocked) or await context.ports.vaults.by_host(key.host) is not None:
         return
     name = key.host.partition(".")[0]
-    if fits(name):
+    if not fits(name):
+        return
+    with suppress(Refusal):  # whoever begins with its key is told; who uses another one has nothing to do with it
         await context.ports.vaults.at(place(rule.create_vault, address.arm.subscription, name))

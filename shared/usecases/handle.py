@@ -14,6 +14,7 @@ from shared.domain.work import (
     AuditVault,
     BadWorkItem,
     CheckChildren,
+    CheckNamed,
     CheckResource,
     EndingKey,
     RevokeAccess,
@@ -26,6 +27,7 @@ from shared.errors import AppError
 from shared.ports import change_reference, correlation
 from shared.usecases.audit_vault import audit_vault
 from shared.usecases.check_children import check_children
+from shared.usecases.check_named import check_named
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
 from shared.usecases.ending import look_at_the_end
@@ -36,6 +38,7 @@ from shared.usecases.rotate import rotate
 DOES: Mapping[type[Any], Callable[[Context, Any], Awaitable[Report]]] = {  # the rest are expansions
     CheckResource: check_resource,
     CheckChildren: check_children,
+    CheckNamed: check_named,
     RotateKey: rotate,
     EndingKey: look_at_the_end,
     RevokeAccess: revoke,
@@ -67,7 +70,7 @@ async def report_poison(context: Context, message: str) -> Report:
         detail = f"handled in vain as often as the host allows{await _put_back(context, found)}"
     except BadWorkItem as error:
         detail = f"{error}; the message began with {message[:200]!r}"
-    address = item.address if isinstance(item, CheckResource | RevokeAccess) else _parent(item)
+    address = item.address if isinstance(item, CheckResource | CheckNamed | RevokeAccess) else _parent(item)
     token = correlation.set(item.cause.id if item else "")
     report = Report(now, item, Stopped((Blocked(Reason.POISONED, detail=detail),)), address)
     try:

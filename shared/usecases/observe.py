@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from shared.domain.keys import BadKeyUrl, KeyHistory, KeyId, KeyRules, NeedMater
 from shared.domain.order import Order
 from shared.domain.plan import Facts, wants_ground
 from shared.domain.policy import Rule
+from shared.domain.reached import Reach
 from shared.domain.reasons import Blocked, Reason, Waited
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
@@ -18,7 +20,7 @@ from shared.domain.wish import Wish
 from shared.errors import NotThere, Refusal
 from shared.usecases.context import FRESH, Context
 from shared.usecases.founding import acquainted
-from shared.usecases.reach import NOTHING_ASKED, reach_of
+from shared.usecases.reach import NOTHING_ASKED, reach_of, reach_of_wished
 from shared.usecases.survey import survey
 
 
@@ -74,8 +76,24 @@ async def gather(
         keys[key] = await _history(context, service.traits_of(seen.body).accepts, key, mine, keys_as_of, now)
     # One moment for choosing what to read and for planning: a version that expires in between must not surprise.
     facts = Facts(service, address, seen.body, uses, keys, now, wanted.rule, wanted.waited, context.own, wanted.wish)
-    facts = replace(facts, order=wanted.order, reach=reached.reach)
+    facts = replace(
+        facts, order=wanted.order, reach=reached.reach, wished=await _within_reach(context, facts, keys_as_of)
+    )
     return await _on_its_ground(context, facts, keys_as_of)
+
+
+async def _within_reach(context: Context, facts: Facts, as_of: datetime) -> Mapping[tuple[str, KeyId], Reach]:
+    """Return who reaches the keys that a wish names, where the resource uses another one so far."""
+    wish = facts.wish
+    if wish is None or wish.key is None or facts.service.traits_of(facts.body).elsewhere:
+        return {}
+    uses = [use for use in facts.uses if wish.slot in {"", use.slot} and not use.tenant_is_foreign]
+    slots = {
+        use.slot for use in uses if use.configured.key != wish.key.key or wish.identity is not None or wish.through
+    }
+    if not uses:
+        slots = {wish.slot or facts.service.main_slot}
+    return await reach_of_wished(context, facts.service, facts.address, facts.body, wish, frozenset(slots), as_of)
 
 
 async def _on_its_ground(context: Context, facts: Facts, keys_as_of: datetime) -> Facts:

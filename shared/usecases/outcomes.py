@@ -30,7 +30,7 @@ def finished(
         return ended(tuple(held), progress)
     context.recent.note_converged(facts.address, as_of)
     _note_wins(context, facts, progress)
-    return Converged(certainty(facts), _in_use(facts.uses), facts.service.through(facts.body), doubts(facts))
+    return Converged(certainty(facts), in_use(facts.uses), facts.service.through(facts.body), doubts(facts))
 
 
 def _note_wins(context: Context, facts: Facts, progress: Progressed) -> None:
@@ -46,7 +46,7 @@ def ended(steps: tuple[Step, ...], progress: Progressed) -> Outcome:
     """Return the outcome of steps none of which can be taken now. As long as one slot waits, the resource is looked at
     again; what is blocked beside it is told all the same.
     """
-    uses = _in_use(progress.uses)
+    uses = in_use(progress.uses)
     blocked = tuple(step for step in steps if isinstance(step, Blocked))
     waits = [step for step in steps if isinstance(step, Wait)]
     if not waits:
@@ -54,5 +54,6 @@ def ended(steps: tuple[Step, ...], progress: Progressed) -> Outcome:
     return Waiting(min(waits, key=lambda wait: wait.again_at), uses, blocked)
 
 
-def _in_use(uses: tuple[KeyUse, ...]) -> tuple[InUse, ...]:
+def in_use(uses: tuple[KeyUse, ...]) -> tuple[InUse, ...]:
+    """Return the uses of keys as reports have them."""
     return tuple(InUse(use.slot, use.configured, use.follows, use.effective) for use in uses)

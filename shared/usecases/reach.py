@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
 
@@ -10,10 +11,12 @@ from msgspec import Struct
 
 from shared.domain.acting import Acting
 from shared.domain.identity import identities_named, principal_in
+from shared.domain.keys import KeyId
 from shared.domain.reached import Holder, Reach
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.vault import Grant, Vault
+from shared.domain.wish import Wish
 from shared.errors import NotThere, Refusal
 from shared.usecases.above import read_top
 from shared.usecases.context import Context
@@ -54,6 +57,26 @@ async def reach_of(
     return Reached(reach, deleted)
 
 
+async def reach_of_wished(
+    context: Context, service: Service, address: Address, body: Json, wish: Wish, slots: frozenset[str], as_of: datetime
+) -> Mapping[tuple[str, KeyId], Reach]:
+    """Return what can be told of the vaults whose keys a wish names, by slot and key. A role with a condition counts
+    here: what it allows cannot be told, so nobody is refused for it. Raises TryLater.
+    """
+    found: dict[tuple[str, KeyId], Reach] = {}
+    for slot in slots:
+        for key in {one.key for one in (wish.key, wish.through) if one is not None}:
+            with suppress(Refusal, NotThere):
+                vault = await _vault(context, key.host, as_of)
+                if vault is None:
+                    continue
+                acts = service.traits_of(body, slot).acts
+                principals = await _principals(context, acts, address, body, wish.identity)
+                holders = [Holder(one, await _grants(context, vault, one, as_of, all_=True)) for one in principals]
+                found[slot, key] = Reach(vault, tuple(holders))
+    return found
+
+
 async def _vault(context: Context, host: str, as_of: datetime) -> Vault | None:
     known = context.recent.seen(f"vault {host}", as_of)
     if isinstance(known, Vault):
@@ -67,8 +90,10 @@ async def _vault(context: Context, host: str, as_of: datetime) -> Vault | None:
     return found
 
 
-async def _principals(context: Context, acts: Acting, address: Address, body: Json) -> tuple[str, ...]:
-    """Return whom a resource reaches its key as; () where nobody can tell."""
+async def _principals(
+    context: Context, acts: Acting, address: Address, body: Json, chosen: str | None = None
+) -> tuple[str, ...]:
+    """Return whom a resource reaches its key as; () where nobody can tell. `chosen`: the identity that it shall be."""
     if acts.application:
         return tuple(filter(None, [context.first_party.get(acts.application, "")]))
     if acts.shown is not None:
@@ -77,18 +102,23 @@ async def _principals(context: Context, acts: Acting, address: Address, body: Js
     if acts.above is not None:  # what lies below another resource has the identities of that one
         _, owner = await read_top(context, address)
         identities = identities_named(body, owner) or (acts.above(owner),)
+    if chosen is not None:
+        identities = (chosen,)
     found = [principal_in(owner, one) for one in identities if (acts.user if one else acts.system)]
     return tuple(filter(None, found))
 
 
-async def _grants(context: Context, vault: Vault, principal: str, as_of: datetime) -> tuple[Grant, ...]:
+async def _grants(
+    context: Context, vault: Vault, principal: str, as_of: datetime, *, all_: bool = False
+) -> tuple[Grant, ...]:
     if not vault.rbac:
         return ()
-    what = f"grants {principal} {vault.id}"
+    what = f"grants {principal} {vault.id}{' and conditional ones' if all_ else ''}"
     known = context.recent.seen(what, as_of)
     if isinstance(known, tuple):
         return known
     at = context.ports.clock.now()
-    found = await context.ports.grants.held(vault.id, principal)
+    ask = context.ports.grants.assigned if all_ else context.ports.grants.held
+    found = await ask(vault.id, principal)
     context.recent.note_seen(what, found, at)
     return found

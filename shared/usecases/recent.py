@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ CHILDREN_FOR = timedelta(minutes=2)
 WATCHED_FOR = timedelta(minutes=15)
 ROLLOUT_FOR = timedelta(minutes=1)
 TOPS_FOR = timedelta(minutes=5)
+FORESEEN_FOR = timedelta(minutes=1)
 SKEW = timedelta(milliseconds=50)  # clocks of instances differ a little
 _MOST_CHILDREN = 2_000  # of one collection: a larger one is listed again rather than remembered
 _MOST_WINS = 100
@@ -91,8 +92,10 @@ class Recent:
         self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
         self._seen: _Bounded[tuple[object, datetime]] = _Bounded(capacity // 10)
         self._turns: dict[str, _Turn] = {}
+        self._begun: _Bounded[dict[str, str]] = _Bounded(capacity // 10)
         self._wins: _Bounded[tuple[datetime, ...]] = _Bounded(capacity)
         self.rollouts: Remembered[tuple[Member, ...]] = Remembered(ROLLOUT_FOR, 20)
+        self.foreseen: Remembered[Any] = Remembered(FORESEEN_FOR, capacity // 10)
         self.brought = Brought(capacity)
         self.tops: Remembered[Top] = Remembered(TOPS_FOR, capacity // 10)
 
@@ -122,6 +125,22 @@ class Recent:
         if queued is None or queued[0] is not wait.reason or now >= queued[1]:
             return False
         return wait.reason not in PATIENT or queued[1] <= wait.again_at
+
+    def begins(self, address: Address, step: str, id_: str) -> bool:
+        """Return whether a step at a resource is to be put down before it is taken, by that id: not if this instance
+        has done so and told of nothing there since.
+        """
+        known = self._begun.get(address.folded) or {}
+        if step in known:
+            return False
+        self._begun.set(address.folded, {**known, step: id_})
+        return True
+
+    def told(self, address: Address) -> tuple[str, ...]:
+        """Return what was put down for a resource and is told of now."""
+        known = self._begun.get(address.folded) or {}
+        self._begun.drop(address.folded)
+        return tuple(known.values())
 
     def note_win(self, address: Address, slot: str, key: str, at: datetime) -> None:
         """Remember that this instance set a slot to a key and found it there."""

@@ -27,6 +27,10 @@ class Remembered(Generic[_T]):
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._known.clear()
+
     async def get(self, name: str, now: Callable[[], datetime], ask: Callable[[], Awaitable[_T]]) -> _T:
         """Return the answer, asking if nobody did a short while ago. Raises what asking raises."""
         async with self._asking.setdefault(name, asyncio.Lock()):

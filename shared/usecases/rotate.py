@@ -15,6 +15,7 @@ from shared.domain.report import Outcome, Report, Rotated, Stopped, Waiting
 from shared.domain.resource import address_of
 from shared.domain.work import CheckKey, RotateKey
 from shared.errors import AppError, NotThere, Refusal
+from shared.usecases.announcing import announce_version
 from shared.usecases.context import Context
 from shared.usecases.waiting import step_for, waited_for
 
@@ -29,16 +30,16 @@ async def rotate(context: Context, item: RotateKey) -> Report:
     """
     ports = context.ports
     outcome: Outcome
-    look = False
+    look, begun = False, list[str]()
     try:
-        outcome, look = await _rotate(context, item)
+        outcome, look = await _rotate(context, item, begun)
     except NotThere as error:
         outcome = Stopped((Blocked(Reason.KEY_NOT_FOUND, detail=error.detail),))
     except AppError as error:
         outcome = _ended(step_for(error, item.waited, ports.clock.now()))
     if isinstance(outcome, Waiting):
         await ports.queue.put(replace(item, waited=waited_for(outcome.wait)), visible_at=outcome.wait.again_at)
-    report = Report(ports.clock.now(), item, outcome)
+    report = Report(ports.clock.now(), item, outcome, closes=tuple(begun))
     await ports.journal.append(report)
     if look:  # last: a version that was made is told of, even if the queue takes nothing now
         await ports.queue.put(CheckKey(item.key, item.cause, ports.clock.now()))
@@ -49,7 +50,7 @@ def _ended(step: Wait | Blocked) -> Outcome:
     return Waiting(step) if isinstance(step, Wait) else Stopped((step,))
 
 
-async def _rotate(context: Context, item: RotateKey) -> tuple[Outcome, bool]:
+async def _rotate(context: Context, item: RotateKey, begun: list[str]) -> tuple[Outcome, bool]:
     """Return what came of it, and whether the key's users are to be looked at."""
     ports = context.ports
     if barred := await _barred(context, item):
@@ -61,6 +62,7 @@ async def _rotate(context: Context, item: RotateKey) -> tuple[Outcome, bool]:
         return Stopped((held,)), held.reason is not Reason.KEY_BACKS_CERTIFICATE
     if not await ports.switch.is_on():
         return _ended(wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=now)), False
+    begun.append(await announce_version(context, item, history.key))
     return await _make(context, item, history), True
 
 

@@ -28,6 +28,7 @@ from shared.domain.work import (
 from shared.errors import Refusal, TryLater
 from shared.usecases.audit_vault import audited
 from shared.usecases.context import Context
+from shared.usecases.dry_along import plan_along
 from shared.usecases.dry_run import plan_for
 from shared.usecases.forms import (
     AuditWish,
@@ -194,6 +195,7 @@ async def put_or_plan(context: Context, item: WorkItem, *, dry_run: bool) -> dic
         steps = await preview(context, item)
         told["exists"] = steps is not None
         told["steps"] = steps or ()
+        told |= await plan_along(context, item)
     return told
 
 

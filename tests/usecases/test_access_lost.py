@@ -11,7 +11,8 @@ import pytest
 
 from sandbox.arm.store import drop, save
 from sandbox.identity import issue
-from sandbox.wire import Call
+from sandbox.wire import Answer, Call
+from sandbox.world import Hooks
 from shared.domain.preparation import GrantAccess
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.remedies import REMEDIES
@@ -319,12 +320,26 @@ def test_a_dry_run_for_a_vault_says_whose_access_is_lost_and_what_would_be_grant
     on_azure(estate(account("st1", MID)), story, environ=PolicyFile(tmp_path, rules).environ)
 
 
-def test_where_the_grant_is_refused_that_access_is_lost_is_told_all_the_same(tmp_path: Path) -> None:
+def test_where_no_grant_fits_in_that_access_is_lost_is_told_all_the_same(tmp_path: Path) -> None:
     full = policies(*(f"app{number:04}" for number in range(1024)))
     home = vault(enableRbacAuthorization=False, accessPolicies=full)
 
     async def story(azure: Azure) -> None:
         report = (await looked(azure))["st1"]
-        assert set(report.reasons) == {Reason.REFUSED, Reason.ACCESS_LOST}
+        assert set(report.reasons) == {Reason.QUOTA, Reason.ACCESS_LOST}
 
     on_azure(estate(account("st1", MID), home), story, environ=PolicyFile(tmp_path, RESTORE).environ)
+
+
+def test_where_the_grant_is_refused_that_access_is_lost_is_told_all_the_same(tmp_path: Path) -> None:
+    def refuse(call: Call) -> Answer | None:
+        grants = call.method == "PUT" and "roleassignments" in call.path.lower()
+        return Answer.of({"error": {"code": "AuthorizationFailed", "message": "no"}}, 403) if grants else None
+
+    async def story(azure: Azure) -> None:
+        revoke(azure)
+        azure.world.hooks = Hooks(before=refuse)
+        report = (await looked(azure))["st1"]
+        assert set(report.reasons) == {Reason.NO_RIGHTS, Reason.ACCESS_LOST}
+
+    on_azure(estate(account("st1", MID)), story, environ=PolicyFile(tmp_path, RESTORE).environ)

@@ -14,7 +14,7 @@ from shared.domain.service import May
 from shared.domain.work import Cause, CheckResource, Source
 from shared.services.connections import named_in
 from shared.usecases.forms import EnforceWish
-from shared.usecases.wishes import enforce_item
+from shared.usecases.wishes import enforce_item, put_or_plan
 from tests.support.azure import SUB, TENANT, Azure, group, on_azure, vault
 from tests.support.enforced import KEYS, changes, item
 from tests.support.enforcing import nothing_yet, plain, policy
@@ -201,3 +201,38 @@ def test_a_connection_of_another_shape_names_nobody(odd: dict[str, Any]) -> None
 
 def test_a_target_may_be_the_resource_itself() -> None:
     assert named_in({"properties": {"category": "azureopenai", "target": STORE["id"]}}) == (STORE["id"],)
+
+
+def test_a_dry_run_of_a_hub_lists_what_it_connects_to_with_the_steps_that_are_then_taken(tmp_path: Path) -> None:
+    two = plain("stsecond")
+    links = [connection(HUB["id"], one["name"], one["id"], "AzureBlob") for one in (STORE, two)]
+
+    async def story(azure: Azure) -> None:
+        look = enforce_item(EnforceWish(str(HUB["id"])), Cause("h", Source.HTTP), azure.time.now())
+        told = await put_or_plan(azure.app.context, look, dry_run=True)
+        assert changes(azure) == azure.waiting() == []
+        assert told["truncated"] is False
+        planned = {one["id"]: one["steps"] for one in told["along"]}
+        assert planned.keys() == {STORE["id"], two["id"]}
+        await put_or_plan(azure.app.context, look, dry_run=False)
+        for report in await azure.drain():
+            if report.address and report.address.url in planned:
+                steps = planned[report.address.url]
+                assert [type(step) for step in steps[:-1]] == [type(done.step) for done in report.did]
+                assert [one.to for one in steps[-1].changes] == [one.after for one in report.wrote]
+
+    described = nothing_yet(HUB, STORE, two, *links, vault(), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING))
+
+
+def test_a_dry_run_tells_of_connections_that_may_not_be_read_and_has_none_for_what_names_nobody(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        refused = Answer.of({"error": {"code": "AuthorizationFailed", "message": "no"}}, 403)
+        azure.world.hooks = Hooks(before=lambda call: refused if call.path.endswith("/connections") else None)
+        for one, unread in ((HUB, True), (STORE, False)):
+            look = enforce_item(EnforceWish(str(one["id"])), Cause("h", Source.HTTP), azure.time.now())
+            told = await put_or_plan(azure.app.context, look, dry_run=True)
+            assert ("connections" in told.get("unread", "")) is unread
+            assert not told.get("along")
+
+    on_azure(nothing_yet(HUB, STORE, vault(), keys=KEYS), story, environ=policy(tmp_path, EVERYTHING))

@@ -20,6 +20,7 @@ from shared.domain.work import CheckResource
 from tests.support.azure import Azure, on_azure, vault
 from tests.support.enforced import item
 from tests.support.enforcing import KEY, OTHER_UAI, UAI, assigned, bare_vault, nothing_yet, policy, user_assigned
+from tests.support.recorded import unrecorded
 from tests.usecases.test_enforce_services import EVERYTHING, PLAIN
 
 BY_POLICIES_ONLY = {"openai"}
@@ -78,7 +79,7 @@ def _name(call: Call) -> str:
 @pytest.mark.parametrize(
     ("name", "after"), [*((name, True) for name in PLAIN), *((name, False) for name in ("storage", "sql", "logs"))]
 )
-def test_killed_at_every_step_it_is_finished_nothing_is_done_twice_and_identities_are_kept(
+def test_killed_at_every_step_it_is_finished_nothing_is_done_twice_identities_are_kept_and_each_write_is_told(
     tmp_path: Path, name: str, *, after: bool
 ) -> None:
     one = copy.deepcopy(PLAIN[name])
@@ -108,8 +109,10 @@ def test_killed_at_every_step_it_is_finished_nothing_is_done_twice_and_identitie
         assert len(key.versions) == 1
         kept: dict[str, Any] = (azure.body(one).get("identity") or {}).get("userAssignedIdentities") or {}
         assert set(one["identity"]["userAssignedIdentities"]) <= set(kept)
+        assert await unrecorded(azure) == []
 
-    on_azure(described, story, environ=policy(tmp_path, *lines, key=KEY))
+    environ = policy(tmp_path, *lines, key=KEY) | {"CMK_EVIDENCE": str(tmp_path / "evidence")}
+    on_azure(described, story, environ=environ)
 
 
 async def _worked(azure: Azure) -> int:

@@ -17,7 +17,7 @@ from shared.errors import Refusal
 from shared.usecases.forms import RevertWish, UseKeyWish
 from shared.usecases.preview import preview
 from shared.usecases.wishes import revert_item, use_key_item
-from tests.support.azure import MID, NEW, OLD, START, Azure, account, estate, on_azure, scope, vault, version
+from tests.support.azure import MID, NEW, OLD, START, Azure, account, estate, on_azure, scope, version
 
 HTTP = Cause("c", Source.HTTP)
 OTHER = "https://kv-main.vault.azure.net/keys/other"
@@ -138,21 +138,6 @@ def test_a_wish_that_cannot_stand_is_refused_with_its_reason(wish: dict[str, Any
         assert not azure.calls("write")
 
     on_azure(estate(one, keys=KEYS), story)
-
-
-def test_a_key_the_resource_may_not_use_leaves_it_on_its_own() -> None:
-    one = account("st1", MID)
-
-    async def story(azure: Azure) -> None:
-        outcome = await ended(azure, wishing(one, key="https://kv-far.vault.azure.net/keys/cmk"))
-        assert isinstance(outcome, Waiting)
-        assert outcome.wait.reason is Reason.KEY_ACCESS_DENIED
-        assert azure.in_use(one) == MID
-
-    far = {"kv-main": KEYS["kv-main"], "kv-far": [{"name": "cmk", "versions": [version(NEW)]}]}
-    described = estate(one, vault(), vault("kv-far"), keys=far)
-    described["roleAssignments"] = [one for one in described["roleAssignments"] if "kv-far" not in one["scope"]]
-    on_azure(described, story)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.domain.keys import KeyHistory
 from shared.domain.patience import wait_or_give_up
+from shared.domain.plan.another_key import admitted
 from shared.domain.plan.carried import carried
 from shared.domain.plan.courtesy import courteous
 from shared.domain.plan.enforcement import enforced
@@ -14,6 +15,7 @@ from shared.domain.plan.reach import unreached
 from shared.domain.plan.rotation import step_of
 from shared.domain.plan.wished import Found, wished
 from shared.domain.policy import Mode
+from shared.domain.preparation import GrantAccess
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.resource import Change, Edit, Json, KeyUse, Revert
 from shared.domain.service import May, Service, Verb
@@ -32,7 +34,7 @@ def wanted(facts: Facts) -> tuple[Step, ...]:
     moved = _moved(facts)
     if lost := unreached(facts):  # a move would only fail
         return (*lost, *(step for step in moved if isinstance(step, Blocked)))
-    if moved and isinstance(moved[0], SetKeys):
+    if moved and isinstance(moved[0], SetKeys | GrantAccess):
         return moved
     return moved if through_another(facts.service, facts.body) else (*enforced(facts), *moved)
 
@@ -54,8 +56,10 @@ def _moved(facts: Facts) -> tuple[Step, ...]:
         return (bar, *others)
     if held := unsettled(facts):
         return (held, *others)
-    sent = carried(changes, facts)
-    return (sent, *others) if isinstance(sent, Blocked) else (SetKeys(sent), *others)
+    sent, grants = carried(changes, facts), admitted(changes, facts)
+    if isinstance(sent, Blocked):
+        return (sent, *others)
+    return (grants, *others) if isinstance(grants, Blocked) else (*grants, SetKeys(sent), *others)
 
 
 def _found(facts: Facts) -> list[Found]:

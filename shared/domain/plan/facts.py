@@ -95,6 +95,7 @@ class Facts(Struct, frozen=True):
     wish: Wish | None = None
     ground: Ground | Blocked | None = None  # known when the rule wants a first key
     reach: Mapping[str, Reach] = MappingProxyType({})  # by slot; of the vault of its key, when that is asked
+    wished: Mapping[tuple[str, KeyId], Reach] = MappingProxyType({})  # by slot and key; of a key that a wish names
     managed_groups: frozenset[str] = frozenset()  # folded ids of resource groups that other resources own
     order: Order = Order()
     tags: Mapping[str, str] = NO_TAGS  # those of the resource at its top

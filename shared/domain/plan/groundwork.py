@@ -11,8 +11,8 @@ from shared.domain.plan.facts import Facts, Ground
 from shared.domain.policy import Origin, Region, Rule
 from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault, RecoverKey
 from shared.domain.reasons import Blocked, Reason
-from shared.domain.service import May
-from shared.domain.vault import MOST_POLICIES, Vault, covers, lacks
+from shared.domain.service import May, Traits
+from shared.domain.vault import MOST_POLICIES, Access, Vault, covers, lacks
 
 _HARDENING = frozenset({May.HARDEN, May.IRREVERSIBLE})
 
@@ -22,11 +22,16 @@ def unfit(facts: Facts, rule: Rule, ground: Ground) -> Blocked | None:
     vault, traits = ground.vault, facts.service.traits_of(facts.body)
     if ground.tenant and vault.tenant and ground.tenant != vault.tenant:
         return Blocked(Reason.CROSS_TENANT, detail=f"the vault is in tenant {vault.tenant}")
-    if where := apart(ground):
-        if traits.same_region:
-            return Blocked(Reason.SAME_REGION_ONLY, detail=where)
-        if rule.same_region is Region.REQUIRE:
-            return Blocked(Reason.OTHER_REGION, detail=where)
+    where = apart(vault, ground.location)
+    if bar := unusable(vault, traits, ground.location):
+        return bar
+    return Blocked(Reason.OTHER_REGION, detail=where) if where and rule.same_region is Region.REQUIRE else None
+
+
+def unusable(vault: Vault, traits: Traits, location: str) -> Blocked | None:
+    """Return why a service takes no key of a vault, whoever may use it. `location`: the resource's; "": nobody says."""
+    if traits.same_region and (where := apart(vault, location)):
+        return Blocked(Reason.SAME_REGION_ONLY, detail=where)
     if vault.rbac and not traits.acts.by_roles:
         return Blocked(Reason.VAULT_WITHOUT_POLICIES, detail=vault.id)
     if vault.closed or (vault.shut and traits.acts.trusted is False):
@@ -39,13 +44,12 @@ def remarks(facts: Facts, ground: Ground) -> str:
     """Return what people should know of a first key on this ground all the same."""
     vault, trusted = ground.vault, facts.service.traits_of(facts.body).acts.trusted
     shut = f"{vault.id}: {vault.shut}, and no source says that this service gets through" if vault.shut else ""
-    return "; ".join(filter(None, (apart(ground), shut if trusted is None else "", ground.remark)))
+    return "; ".join(filter(None, (apart(vault, ground.location), shut if trusted is None else "", ground.remark)))
 
 
-def apart(ground: Ground) -> str:
+def apart(vault: Vault, here: str) -> str:
     """Return where the vault and the resource are if that is not the same region."""
-    vault, here = ground.vault.location, ground.location
-    return "" if here == vault else f"the vault is in {vault}, the resource in {here}"
+    return "" if here == vault.location else f"the vault is in {vault.location}, the resource in {here}"
 
 
 def hardened(rule: Rule, vault: Vault) -> HardenVault | Blocked | None:
@@ -113,19 +117,28 @@ def access(facts: Facts, rule: Rule, ground: Ground) -> GrantAccess | Blocked | 
     if May.GRANT not in rule.may:
         detail = f"{_may(rule, May.GRANT)}; {who} lacks {', '.join(missing or needed.permissions)} on {vault.id}"
         return Blocked(Reason.NOT_ALLOWED_BY_RULE, detail=detail)
-    known = any(one.principal == ground.principal and not one.application for one in vault.policies)
+    return granting(vault, ground.principal, needed)
+
+
+def granting(vault: Vault, principal: str, needed: Access) -> GrantAccess | Blocked:
+    """Return the grant that lets a principal use the keys of a vault, or why there is no room for it."""
+    known = any(one.principal == principal and not one.application for one in vault.policies)
     if not vault.rbac and not known and len(vault.policies) >= MOST_POLICIES:
         return Blocked(Reason.QUOTA, detail=f"{vault.id} has {len(vault.policies)} access policies")
     role, permissions = (needed.role, ()) if vault.rbac else ("", needed.permissions)
-    return GrantAccess(vault.id, ground.principal, vault.tenant, role, permissions)
+    return GrantAccess(vault.id, principal, vault.tenant, role, permissions)
 
 
 def granted_at(facts: Facts) -> datetime | None:
-    """Return since when the identity may use the key that the resource shall begin with, as far as roles tell."""
-    ground = facts.ground
-    if not isinstance(ground, Ground):
-        return None
-    here = (one.since for one in ground.grants if covers(one, ground.vault, ground.key.name))
+    """Return since when the identity may use the key that the resource shall begin with, or that a wish names, as far
+    as roles tell.
+    """
+    ground, here = facts.ground, []
+    if isinstance(ground, Ground):
+        here = [one.since for one in ground.grants if covers(one, ground.vault, ground.key.name)]
+    for (_, key), reach in facts.wished.items():
+        held = (one for holder in reach.holders for one in holder.grants)
+        here += [one.since for one in held if covers(one, reach.vault, key.name)]
     return max((since for since in here if since is not None), default=None)
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from shared.domain.life import AccessLost
 from shared.domain.plan.facts import Facts, Step
+from shared.domain.plan.groundwork import granting
 from shared.domain.plan.hard_rules import forbidden, forbidden_vault
 from shared.domain.preparation import GrantAccess
 from shared.domain.reached import Reach
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import KeyUse
 from shared.domain.service import May
-from shared.domain.vault import Access, lacks
+from shared.domain.vault import lacks
 
 
 def unreached(facts: Facts) -> tuple[Step, ...]:
@@ -39,7 +40,10 @@ def _lost(facts: Facts, use: KeyUse, reach: Reach) -> tuple[GrantAccess | Blocke
     detail = f"principal {principal} lacks {', '.join(missing[principal])} on {vault.id}"
     if bar := _not_restored(facts, reach):
         return (Blocked(Reason.ACCESS_LOST, use.slot, f"{detail}; {bar}"),)
-    return _grant(principal, reach, access), Blocked(Reason.ACCESS_LOST, use.slot, f"{detail}; to be granted again")
+    grant = granting(vault, principal, access)
+    if isinstance(grant, Blocked):
+        return Blocked(grant.reason, use.slot, grant.detail), Blocked(Reason.ACCESS_LOST, use.slot, detail)
+    return grant, Blocked(Reason.ACCESS_LOST, use.slot, f"{detail}; to be granted again")
 
 
 def _not_restored(facts: Facts, reach: Reach) -> str:
@@ -49,9 +53,3 @@ def _not_restored(facts: Facts, reach: Reach) -> str:
         return f"rule {rule.name!r} says report" if rule else "no rule is meant for the resource"
     bar = forbidden(facts) or forbidden_vault(facts, reach.vault)
     return f"it is not restored: {bar.reason.value}" if bar else ""
-
-
-def _grant(principal: str, reach: Reach, access: Access) -> GrantAccess:
-    vault = reach.vault
-    role, permissions = (access.role, ()) if vault.rbac else ("", access.permissions)
-    return GrantAccess(vault.id, principal, vault.tenant, role, permissions)

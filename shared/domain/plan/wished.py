@@ -111,9 +111,17 @@ def _used(facts: Facts, wish: Wish, use: KeyUse) -> Change | Wait | Blocked | No
     version = target_of(facts, key, wish, latest=follow or use.follows, slot=use.slot)
     if isinstance(version, Blocked):
         return version
-    if key == use.configured.key and follow is use.follows:
+    if key == use.configured.key and follow is use.follows and not _by_another(facts, wish, use.slot):
         return step_of(use, facts)
     return Change(use.slot, version, follow, wish.identity)
+
+
+def _by_another(facts: Facts, wish: Wish, slot: str) -> bool:
+    """Return whether the key that is used shall be reached by another identity than the body tells; not where it tells
+    none: nobody could see that it was done.
+    """
+    told = facts.service.traits_of(facts.body, slot).acts.told(facts.body)
+    return wish.identity is not None and bool(told) and fold(wish.identity) not in map(fold, told)
 
 
 def target_of(facts: Facts, key: KeyId, wish: Wish, *, latest: bool, slot: str) -> KeyRef | Blocked:

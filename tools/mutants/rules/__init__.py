@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tools.mutants.rules import azure, choosing, first_keys, life, looking, policy, revoking, vaults
+from tools.mutants.rules import azure, choosing, first_keys, foreseen, life, looking, policy, revoking, vaults
 
 RULES = (
     *azure.RULES,
     *choosing.RULES,
     *first_keys.RULES,
+    *foreseen.RULES,
     *life.RULES,
     *looking.RULES,
     *policy.RULES,

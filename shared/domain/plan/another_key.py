@@ -1,0 +1,72 @@
+"""Whether a resource reaches the key that a wish names, before it is told to use it: the old one is in use until then.
+
+A service that may not use a key refuses it, or takes it and fails. What is known beforehand is told at once.
+"""
+
+from __future__ import annotations
+
+from shared.domain.jsonpath import lookup, text
+from shared.domain.keys import KeyId
+from shared.domain.plan.facts import Facts
+from shared.domain.plan.groundwork import granting, unusable
+from shared.domain.plan.hard_rules import forbidden_vault
+from shared.domain.preparation import GrantAccess
+from shared.domain.reached import Reach
+from shared.domain.reasons import Blocked, Reason
+from shared.domain.resource import Change, Edit
+from shared.domain.service import May
+from shared.domain.vault import lacks, plain_location
+
+
+def admitted(changes: tuple[Edit, ...], facts: Facts) -> tuple[GrantAccess, ...] | Blocked:
+    """Return the grants to be made before the changes; () where none is needed or nobody can tell. Or what is in the
+    way of them.
+    """
+    grants: dict[GrantAccess, None] = {}
+    for change in changes:
+        for key in _keys(change, facts):
+            found = _admitted(facts, change.slot, key)
+            if isinstance(found, Blocked):
+                return found
+            if found is not None:
+                grants[found] = None
+    return tuple(grants)
+
+
+def _keys(change: Edit, facts: Facts) -> tuple[KeyId, ...]:
+    """Return the keys that must be within reach for a change: on the way out by a temporary key also the one that it
+    shall come back to.
+    """
+    wish = facts.wish
+    if wish is None or not isinstance(change, Change):
+        return ()
+    out = wish.through is not None and change.to.key == wish.through.key and wish.key is not None
+    return (change.to.key, wish.key.key) if out and wish.key is not None else (change.to.key,)
+
+
+def _admitted(facts: Facts, slot: str, key: KeyId) -> GrantAccess | Blocked | None:
+    reach = facts.wished.get((slot, key))
+    if reach is None:
+        return None
+    traits = facts.service.traits_of(facts.body, slot)
+    location = plain_location(text(lookup(facts.body, "location"))) or reach.vault.location
+    if bar := unusable(reach.vault, traits, location):
+        return Blocked(bar.reason, slot, bar.detail)
+    missing = {
+        one.principal: lacks(reach.vault, key.name, one.principal, one.grants, traits.access) for one in reach.holders
+    }
+    if not missing or not all(missing.values()):
+        return None
+    principal = next(iter(missing))
+    lacking = f"principal {principal} lacks {', '.join(missing[principal])} on {reach.vault.id}"
+    if facts.rule is None or May.GRANT not in facts.rule.may:
+        detail = f"{lacking}; the rule would have to say may: [grant]"
+        return Blocked(Reason.KEY_ACCESS_DENIED, slot, detail)
+    return _granted(facts, slot, reach, principal)
+
+
+def _granted(facts: Facts, slot: str, reach: Reach, principal: str) -> GrantAccess | Blocked:
+    if bar := forbidden_vault(facts, reach.vault):
+        return bar
+    found = granting(reach.vault, principal, facts.service.traits_of(facts.body, slot).access)
+    return Blocked(found.reason, slot, found.detail) if isinstance(found, Blocked) else found

@@ -1,0 +1,212 @@
+"""A wish for another key: whether the resource reaches it is known, or brought about, before it is told to use it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.wire import Answer, Call
+from sandbox.world import Hooks
+from shared.domain.plan import SetKeys
+from shared.domain.preparation import GrantAccess
+from shared.domain.reasons import Blocked, Reason
+from shared.domain.report import Converged, Report, Stopped, Waiting
+from shared.domain.work import Cause, CheckResource, Source
+from shared.errors import Refusal
+from shared.usecases.forms import UseKeyWish
+from shared.usecases.preview import preview
+from shared.usecases.wishes import put_or_plan, use_key_item
+from tests.support.azure import ENCRYPTION_USER, MID, NEW, TENANT, Azure, account, estate, on_azure, vault, version
+from tests.support.azure import principal_of as granted_to
+from tests.support.enforced import changes
+from tests.support.enforcing import KEY, UAI, assigned, policy, user_assigned
+from tests.support.recorded import unrecorded
+
+FAR = "https://kv-far.vault.azure.net/keys/cmk"
+KEYS = {
+    "kv-main": [{"name": "cmk", "versions": [version(MID)]}],
+    "kv-far": [{"name": "cmk", "versions": [version(NEW)]}],
+}
+MAY = "may: [grant]"
+ONE = account("st1", MID)
+
+
+def out_of_reach(one: dict[str, Any] = ONE, *more: dict[str, Any], **of_vault: Any) -> dict[str, Any]:
+    """Return an estate in which nobody was granted anything on the vault kv-far."""
+    described = estate(one, *more, vault(), vault("kv-far", **of_vault), keys=KEYS)
+    described["roleAssignments"] = [each for each in described["roleAssignments"] if "kv-far" not in each["scope"]]
+    return described
+
+
+def wishing(azure: Azure, one: dict[str, Any] = ONE, key: str = FAR, **more: Any) -> CheckResource:
+    return use_key_item(UseKeyWish(one["id"], key, **more), Cause("c", Source.HTTP), azure.time.now())
+
+
+async def granted(azure: Azure, item: CheckResource) -> Report:
+    await azure.put(item)
+    return (await azure.drain())[-1]
+
+
+def blocked(report: Report) -> Blocked:
+    assert isinstance(report.outcome, Stopped), report.outcome
+    (found,) = report.outcome.blocked
+    return found
+
+
+BY_POLICIES = {"enableRbacAuthorization": False, "accessPolicies": []}
+
+
+@pytest.mark.parametrize("of_vault", [{}, BY_POLICIES], ids=["by roles", "by access policies"])
+def test_a_key_out_of_reach_is_told_at_once_and_azure_is_never_asked_to_use_it(of_vault: dict[str, Any]) -> None:
+    async def story(azure: Azure) -> None:
+        with pytest.raises(Refusal) as refused:
+            await put_or_plan(azure.app.context, wishing(azure), dry_run=False)
+        assert refused.value.reason is Reason.KEY_ACCESS_DENIED
+        assert azure.waiting() == []
+        found = blocked(await granted(azure, wishing(azure)))
+        assert found.reason is Reason.KEY_ACCESS_DENIED
+        assert granted_to("st1") in found.detail
+        assert "may: [grant]" in found.detail
+        await azure.drain(until=timedelta(days=2))
+        assert changes(azure) == []
+        assert azure.in_use(ONE) == MID
+
+    on_azure(out_of_reach(**of_vault), story)
+
+
+@pytest.mark.parametrize("of_vault", [{}, BY_POLICIES], ids=["by roles", "by access policies"])
+def test_where_the_rule_may_grant_the_grant_comes_first_and_the_dry_run_says_so(
+    tmp_path: Path, of_vault: dict[str, Any]
+) -> None:
+    async def story(azure: Azure) -> None:
+        steps = await preview(azure.app.context, wishing(azure)) or ()
+        assert [type(step) for step in steps] == [GrantAccess, SetKeys]
+        assert changes(azure) == []
+        report = await granted(azure, wishing(azure))
+        assert isinstance(report.outcome, Converged), report.outcome
+        assert [done.step for done in report.did] == [steps[0]]
+        assert [write.after for write in report.wrote] == [change.to for change in steps[1].changes]  # type: ignore[union-attr]
+        assert azure.in_use(ONE) == NEW
+
+    on_azure(out_of_reach(**of_vault), story, environ=policy(tmp_path, MAY))
+
+
+def test_a_first_key_that_is_wished_is_granted_first_too(tmp_path: Path) -> None:
+    one = account("st1", key="")
+
+    async def story(azure: Azure) -> None:
+        report = await granted(azure, wishing(azure, one))
+        assert isinstance(report.outcome, Converged), report.outcome
+        assert len(report.did) == len(report.wrote) == 1
+
+    on_azure(out_of_reach(one), story, environ=policy(tmp_path, MAY, encryption="report"))
+
+
+def test_a_grant_that_spreads_slowly_is_waited_for_and_made_once(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        azure.world.memory.setdefault("vault", {})["propagation"] = 900
+        report = await granted(azure, wishing(azure))
+        assert isinstance(report.outcome, Waiting)
+        assert report.outcome.wait.reason is Reason.KEY_ACCESS_DENIED
+        await azure.drain(until=timedelta(hours=2))
+        assert azure.in_use(ONE) == NEW
+        assert len([line for line in changes(azure) if "roleAssignments" in line]) == 1
+
+    described = out_of_reach()
+    described["roleAssignments"] = [
+        {"scope": vault()["id"], "principalId": granted_to("st1"), "roleDefinitionId": ENCRYPTION_USER}
+    ]
+    on_azure(described, story, environ=policy(tmp_path, MAY))
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["after the write", "before it"])
+@pytest.mark.parametrize("dying", ["roleassignments", "/st1"])
+def test_killed_at_the_grant_or_the_change_the_wish_is_fulfilled_and_nothing_is_granted_twice(
+    tmp_path: Path, dying: str, *, after: bool
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def here(call: Call) -> bool:
+        return call.method in {"PUT", "PATCH"} and dying in call.path.lower()
+
+    async def story(azure: Azure) -> None:
+        def kill(call: Call, answer: Answer) -> Answer:
+            if here(call):
+                azure.world.hooks = Hooks()
+                raise Killed
+            return answer
+
+        def kill_before(call: Call) -> None:
+            if here(call):
+                azure.world.hooks = Hooks()
+                raise Killed
+
+        azure.world.hooks = Hooks(after=kill) if after else Hooks(before=kill_before)
+        with pytest.raises(Killed):
+            await granted(azure, wishing(azure))
+        azure.app = azure.instance()
+        await azure.drain(until=timedelta(hours=1))
+        assert azure.in_use(ONE) == NEW
+        assert len(list(azure.world.resources.of_type("Microsoft.Authorization/roleAssignments"))) == 2
+        assert await unrecorded(azure) == []
+
+    environ = policy(tmp_path, MAY) | {"CMK_EVIDENCE": str(tmp_path / "evidence")}
+    on_azure(out_of_reach(), story, environ=environ)
+
+
+def test_what_stands_against_the_new_key_itself_is_found_before_the_grant(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        assert blocked(await granted(azure, wishing(azure))).reason is Reason.VAULT_CLOSED
+        assert changes(azure) == []
+
+    shut = {"defaultAction": "Deny", "bypass": "None", "ipRules": [{"value": "127.0.0.1"}]}  # the app gets in
+    on_azure(out_of_reach(networkAcls=shut), story, environ=policy(tmp_path, MAY))
+
+
+def test_no_grant_is_made_for_a_change_that_azure_is_known_to_refuse(tmp_path: Path) -> None:
+    kind = "Microsoft.Authorization/locks"
+
+    async def story(azure: Azure) -> None:
+        lock = {"id": f"{ONE['id']}/providers/{kind}/l", "type": kind, "properties": {"level": "ReadOnly"}}
+        azure.world.resources.put(lock)
+        assert blocked(await granted(azure, wishing(azure))).reason is Reason.SCOPE_LOCKED
+        assert changes(azure) == []
+
+    on_azure(out_of_reach(), story, environ=policy(tmp_path, MAY))
+
+
+def test_nothing_is_granted_in_the_apps_own_resource_group(tmp_path: Path) -> None:
+    described = out_of_reach()
+    own = vault("kv-far")["id"].replace("rg-data", "rg-own")
+    for body in described["resources"]:
+        if body["name"] == "kv-far":
+            body["id"] = own
+
+    async def story(azure: Azure) -> None:
+        assert blocked(await granted(azure, wishing(azure))).reason is Reason.OWN_RESOURCE
+        assert changes(azure) == []
+
+    environ = {**policy(tmp_path, MAY), "CMK_OWN_RESOURCE_GROUP": own.partition("/providers/")[0]}
+    on_azure(described, story, environ=environ)
+
+
+def test_the_key_that_is_used_is_reached_by_another_identity_when_somebody_wishes_it(tmp_path: Path) -> None:
+    own = {"principalId": granted_to("st1"), "tenantId": TENANT}
+    one = {**account("st1", MID), "identity": {**assigned(UAI, system=True), **own}}
+
+    async def story(azure: Azure) -> None:
+        report = await granted(azure, wishing(azure, one, KEY, identity=UAI))
+        assert isinstance(report.outcome, Converged), report.outcome
+        (grant,) = report.did
+        assert isinstance(grant.step, GrantAccess)
+        assert grant.step.principal == user_assigned()["properties"]["principalId"]
+        encryption = azure.body(one)["properties"]["encryption"]
+        assert encryption["identity"]["userAssignedIdentity"].lower() == UAI.lower()
+        again = await granted(azure, wishing(azure, one, KEY, identity=UAI))
+        assert (again.did, again.wrote) == ((), ())
+
+    on_azure(out_of_reach(one, user_assigned()), story, environ=policy(tmp_path, MAY))

@@ -1,0 +1,76 @@
+"""The safety rules of what is known or put down before a write, and of who names whom."""
+
+from __future__ import annotations
+
+from tools.mutants.rule import Rule
+
+_ANNOUNCED = "tests/usecases/test_announced.py"
+_FORESEEN = "tests/usecases/test_foreseen.py"
+_MANY = "tests/usecases/test_many_named.py"
+_REACH = "tests/usecases/test_wishes_reach.py"
+
+RULES = (
+    Rule(
+        "what cannot be done to its end is not begun",
+        "shared/usecases/courtesy.py",
+        "    if bar := await foreseen(context, facts, steps):\n",
+        "    if bar := None:\n",
+        _FORESEEN,
+    ),
+    Rule(
+        "no vault is begun in a resource group that is going",
+        "shared/usecases/foreseen.py",
+        "if found is None or found.going:",
+        "if found is None:",
+        _FORESEEN,
+    ),
+    Rule(
+        "a wished key that is out of reach is not set",
+        "shared/domain/plan/deciding.py",
+        "sent, grants = carried(changes, facts), admitted(changes, facts)",
+        "sent, grants = carried(changes, facts), ()",
+        _REACH,
+    ),
+    Rule(
+        "what a wish needs is granted only where the rule may grant",
+        "shared/domain/plan/another_key.py",
+        "if facts.rule is None or May.GRANT not in facts.rule.may:",
+        "if facts.rule is None:",
+        _REACH,
+    ),
+    Rule(
+        "a wish grants nothing in the app's own resource group",
+        "shared/domain/plan/another_key.py",
+        "if bar := forbidden_vault(facts, reach.vault):",
+        "if bar := None:",
+        _REACH,
+    ),
+    Rule(
+        "a write is put down before it is sent",
+        "shared/usecases/check_resource.py",
+        "        await announce(context, item, facts, steps[0])\n",
+        "",
+        _ANNOUNCED,
+    ),
+    Rule(
+        "a new version is put down before it is made",
+        "shared/usecases/rotate.py",
+        "begun.append(await announce_version(context, item, history.key))",
+        "pass",
+        _ANNOUNCED,
+    ),
+    Rule(
+        "who was named by another names nobody beside itself",
+        "shared/usecases/dependents.py",
+        "        found = [one for one in found if _below(item, one)]\n",
+        "        pass\n",
+        _MANY,
+    ),
+    Rule(
+        "a slice of what a hub names is bounded",
+        "shared/usecases/named.py",
+        "here = page.members[place.skip : place.skip + MOST_MEMBERS - looked_at]",
+        "here = page.members[place.skip :]",
+        _MANY,
+    ),
+)
