@@ -117,7 +117,7 @@ async def _converge(
             return ended((step, *steps[1:]), progress)
         progress.beside = tuple(one for one in steps[1:] if isinstance(one, Blocked))
         if clock.now() - as_of <= FRESH and await _act(context, facts, steps[0], progress):
-            return ended((goes_on(context, item, None),), progress)
+            return ended((goes_on(context, item, progress.ask_after),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.
         keys_as_of, seen = clock.now(), None
     return ended((moves_on(context, item),), progress)
