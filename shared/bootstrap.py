@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from shared import settings as settings_module
 from shared.adapters.arm import Arm
+from shared.adapters.azure_time import AzureTime
 from shared.adapters.clouds import CLOUDS
 from shared.adapters.connection import (
     Connection,
@@ -91,10 +92,10 @@ def build(
     cloud = replace(CLOUDS[settings.cloud], blob_hosts=settings.blob_hosts, bare_hosts=bare)
     if make_credential is None and settings.on_own_machine:
         make_credential = signed_in_user
+    clock = AzureTime(SystemClock())
     connection = Connection(
-        cloud, make_transport, make_credential or (lambda: managed_identity(settings.identity_client_id))
+        cloud, make_transport, make_credential or (lambda: managed_identity(settings.identity_client_id)), clock
     )
-    clock = SystemClock()
     arm = Arm(connection)
     graph = ResourceGraph(connection, clock, arm)
     fetch = from_blob(connection, settings.policy) if settings.policy_host else from_file(Path(settings.policy))

@@ -18,6 +18,7 @@ from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AsyncHttpTransport
 
+from shared.adapters.azure_time import AzureTime
 from shared.adapters.changes import correlation_of
 from shared.adapters.clouds import Cloud
 from shared.domain.reasons import Reason
@@ -91,10 +92,13 @@ class StaysAt(SansIOHTTPPolicy[Any, Any]):
 class GuardedTransport(AsyncHttpTransport[Any, Any]):
     """Sends over `inner` what may be sent, with the correlation id of the work going on."""
 
-    def __init__(self, inner: AsyncHttpTransport[Any, Any], cloud: Cloud, tokens: Tokens) -> None:
+    def __init__(
+        self, inner: AsyncHttpTransport[Any, Any], cloud: Cloud, tokens: Tokens, time: AzureTime | None = None
+    ) -> None:
         self._inner = inner
         self._cloud = cloud
         self._tokens = tokens
+        self._time = time
 
     async def send(self, request: Any, **options: Any) -> Any:
         """Send the request. Raises Refusal (FOREIGN_HOST) when the host is not the cloud's or the token not for it."""
@@ -116,7 +120,12 @@ class GuardedTransport(AsyncHttpTransport[Any, Any]):
             request.headers["x-ms-client-request-id"] = id_
         if host == self._cloud.arm and (change := change_reference.get()):
             request.headers["x-ms-correlation-request-id"] = correlation_of(change)
-        return await self._inner.send(request, **options)
+        if bare or self._time is None:
+            return await self._inner.send(request, **options)
+        sent = self._time.here()
+        answer = await self._inner.send(request, **options)
+        self._time.heard(answer.headers.get("Date") or "", sent, self._time.here())
+        return answer
 
     async def open(self) -> None:
         """Open the transport underneath."""

@@ -75,11 +75,20 @@ class Going(Struct, frozen=True):
     before: Waited | None = None
 
 
+class InVain(Struct, frozen=True):
+    """A step that Azure accepted and that did not show: which, and when that was noted first and last."""
+
+    what: str
+    first_at: datetime
+    last_at: datetime
+
+
 class CheckResource(Struct, frozen=True, tag="resource"):
     """Look at one resource.
 
     `asked_at`: an observation made after this moment answers the question. `first_at`: when it was asked first; work
-    that waits for one thing after the other ends some day. `going`: a change of ours that had not ended.
+    that waits for one thing after the other ends some day. `going`: a change of ours that had not ended. `vain`: one
+    that ended and did not show.
     """
 
     address: Address
@@ -92,6 +101,7 @@ class CheckResource(Struct, frozen=True, tag="resource"):
     wish: Wish | None = None
     reach: bool = False  # ask also whether it still reaches its keys
     along: bool = False  # another one named it: what it names in turn is left, or two could name each other for ever
+    vain: InVain | None = None
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):

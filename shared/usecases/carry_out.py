@@ -15,7 +15,7 @@ from shared.domain.preparation import AssignIdentity
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Done, Write
 from shared.domain.resource import Address, Edit, KeyUse, Request
-from shared.domain.work import Going
+from shared.domain.work import Going, InVain
 from shared.errors import NotThere, Refusal, TryLater
 from shared.ports import Progress
 from shared.usecases.context import FRESH, Context
@@ -43,6 +43,7 @@ class Progressed(Struct):
     told_below: bool = False  # what comes along with the resource was asked for
     told_named: bool = False  # and what lists below it name
     unread: str = ""  # which of those could not be read, and why
+    vain: InVain | None = None  # a change of ours that Azure accepted and that does not show
     beside: tuple[Blocked, ...] = ()  # what is told beside the step that is being taken
     remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
@@ -143,7 +144,7 @@ def _sent(step: SetKeys, progress: Progressed) -> int:
 async def _may_go_on(context: Context, progress: Progressed) -> bool:
     """Return whether the next request of a change may be sent: writing is on, and what is known is not old."""
     on = await context.ports.switch.is_on()
-    return on and progress.as_of is not None and context.ports.clock.now() - progress.as_of <= FRESH
+    return on and progress.as_of is not None and abs(context.ports.clock.now() - progress.as_of) <= FRESH
 
 
 def _note_sent(

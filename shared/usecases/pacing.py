@@ -23,6 +23,11 @@ class Pacer:
         self._next: dict[str, datetime] = {}
         self._closed: set[str] = set()
 
+    def forget(self) -> None:
+        """Begin afresh: the clock was set back, and every line would be closed for as long."""
+        self._next.clear()
+        self._closed.clear()
+
     def slot(self, bucket: str, rate: Rate, now: datetime) -> timedelta:
         """Take the next slot of a bucket and return how long it is until then."""
         step = timedelta(seconds=1 / rate.per_second)
