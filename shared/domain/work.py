@@ -19,6 +19,7 @@ from shared.domain.wish import Wish
 WORK_QUEUE = "cmk-work"
 POISON_QUEUE = "cmk-work-poison"
 LONGEST_MESSAGE = 40 * 1024
+MOST_PAGES = 5_000  # of one look through the index: a million resources, then it is a list without an end
 
 
 class Source(Enum):
@@ -50,6 +51,7 @@ class CheckKey(Struct, frozen=True, tag="key"):
     vault_id: str = ""
     waited: Waited | None = None
     cursor: str | None = None
+    page: int = 0
 
 
 class CheckVault(Struct, frozen=True, tag="vault"):
@@ -61,6 +63,7 @@ class CheckVault(Struct, frozen=True, tag="vault"):
     vault_id: str = ""
     waited: Waited | None = None
     cursor: str | None = None
+    page: int = 0
 
 
 class Going(Struct, frozen=True):
@@ -169,6 +172,7 @@ class EndingKey(Struct, frozen=True, tag="ending"):
     waited: Waited | None = None
     cursor: str | None = None
     tally: Tally = Tally()  # of the pages before this one
+    page: int = 0
 
 
 class Sweep(Struct, frozen=True, tag="sweep"):
@@ -181,6 +185,7 @@ class Sweep(Struct, frozen=True, tag="sweep"):
     waited: Waited | None = None
     cursor: str | None = None
     slice: int | None = None
+    page: int = 0
 
 
 Expansion = CheckKey | CheckVault | Sweep
@@ -231,4 +236,4 @@ def revived(item: WorkItem) -> WorkItem | None:
 
 def next_page(item: Expansion, cursor: str) -> Expansion:
     """Return the item that goes on where this page ended."""
-    return replace(item, cursor=cursor, waited=None)
+    return replace(item, cursor=cursor, waited=None, page=item.page + 1)
