@@ -144,7 +144,7 @@ class ResourceGraph:
             answer: Any = await self._client().resources(models.QueryRequest(query=query, options=options))
             found = answer.data
             if not isinstance(found, list):
-                raise ValueError("an answer without rows")
+                raise TypeError("an answer without rows")
             if cursor is not None and answer.skip_token == cursor:
                 raise ValueError("a page that leads to itself")
             return found, answer.skip_token or None
@@ -159,10 +159,9 @@ class ResourceGraph:
 
 def _names_a_resource(row: Any) -> bool:
     """Return whether a row has a resource's id; one that has not must not take its page along."""
+    id_ = row.get("id") if isinstance(row, dict) else None
     try:
-        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
-            raise BadAddress("a row without an id")
-        parse_arm_id(row["id"])
+        parse_arm_id(id_ if isinstance(id_, str) else "")
     except BadAddress as error:
         _LOG.warning("a row of the index is passed over: %s", error)
         return False

@@ -14,6 +14,7 @@ from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, W
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import (
+    MOST_PAGES,
     CheckChildren,
     CheckKey,
     CheckResource,
@@ -22,7 +23,6 @@ from shared.domain.work import (
     Source,
     Sweep,
     WorkItem,
-    MOST_PAGES,
     next_page,
 )
 from shared.errors import AppError, NotTaken

@@ -40,7 +40,7 @@ def beside(**other: Any) -> Callable[[list[Row]], list[Any]]:
 
 EMPTY = dict.fromkeys(("properties", "name", "tags", "kind", "location", "identity", "managedBy"))
 NONSENSE = {"properties": "x", "name": 7, "tags": [1], "kind": {}, "location": 3, "identity": "no", "managedBy": 9}
-POINTER = {"keyvaulturi": 7, "keyname": None, "keyversion": []}
+POINTER: Row = {"keyvaulturi": 7, "keyname": None, "keyversion": []}
 SHAPES: list[tuple[str, Callable[[list[Row]], list[Any]]]] = [
     ("nothing in it", beside(**EMPTY)),
     ("nothing in it and no type", beside(**EMPTY, type=None)),
