@@ -148,8 +148,9 @@ def new_id() -> str:
 def app() -> App:
     """Return the app of this process, built at the first call."""
     _put_correlation_on_every_line()
-    logging.getLogger("azure").setLevel(logging.WARNING)  # the SDKs tell of every request; ours say what it was for
-    logging.getLogger("azure.mgmt").setLevel(logging.ERROR)  # a traceback for each refusal that comes without a body
+    # The SDKs tell of every request; ours say what it was for. As warnings they tell of whole bodies that they cannot
+    # read, and azure-identity's may have a token in it.
+    logging.getLogger("azure").setLevel(logging.ERROR)
     return build(os.environ)
 
 

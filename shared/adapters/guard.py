@@ -14,6 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AsyncHttpTransport
@@ -50,7 +51,10 @@ class Tokens:
         """Return a token for one of the cloud's own scopes. Raises Refusal (FOREIGN_HOST) for any other."""
         if len(scopes) != 1 or scopes[0] not in self._allowed:
             raise Refusal(Reason.FOREIGN_HOST, f"a token for {', '.join(scopes)[:200]}")
-        token = await self._inner.get_token(*scopes, **options)
+        try:
+            token = await self._inner.get_token(*scopes, **options)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:  # azure-identity lets them through
+            raise ClientAuthenticationError("an answer to the request for a token cannot be read") from error
         self._made[token.token] = scopes[0]
         while len(self._made) > _REMEMBERED:
             del self._made[next(iter(self._made))]
