@@ -140,7 +140,7 @@ RULES = (
         _HARD_RULES,
         "if settled is Settled.BUSY:",
         "if False:",
-        "tests/usecases/test_service_all.py",
+        "tests/usecases/test_service_postgresql.py",
     ),
     Rule(
         "a body with a secret that the service keeps to itself is not sent back",
@@ -161,7 +161,7 @@ RULES = (
         _HARD_RULES,
         "managed = vault.group_id in facts.managed_groups",
         "managed = False",
-        "tests/usecases/test_access_lost.py",
+        "tests/domain/test_enforcement_plan.py",
     ),
     Rule(
         "what a rule would give back is not taken",
@@ -185,18 +185,11 @@ RULES = (
         "tests/usecases/test_connections.py",
     ),
     Rule(
-        "what lies in a managed group is not looked at for its neighbour",
-        "shared/usecases/dependents.py",
-        "if address.group_id not in managed]",
-        "if True]",
-        "tests/usecases/test_connections.py",
-    ),
-    Rule(
         "lines of what lies below a resource are none of its own",
         "shared/usecases/own_lines.py",
         "address.folded, alone=True)",
         "address.folded)",
-        "tests/usecases/test_tried_again.py",
+        "tests/usecases/test_own_lines.py",
     ),
     Rule(
         "what has failed is not tried again where the evidence is not read to its end",
