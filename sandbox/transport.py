@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from dataclasses import replace
+from email.utils import format_datetime
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any, Self
@@ -20,6 +22,7 @@ from azure.core.utils import case_insensitive_dict
 from sandbox import identity
 from sandbox.cloud import Cloud, Site
 from sandbox.wire import Answer, Call, Unreachable
+from sandbox.world import World
 
 IDENTITY_ENDPOINT = "http://127.0.0.1:4279/msi/token"
 READ_TIMEOUT = 300.0  # seconds, azure-core's own default
@@ -48,6 +51,8 @@ class InProcessTransport(AsyncHttpTransport[AnyRequest, Any]):
         except Unreachable as broken:
             await asyncio.sleep(0)
             raise ServiceRequestError(str(broken), error=broken) from broken
+        if "date" not in map(str.lower, answer.headers):
+            answer = replace(answer, headers={**answer.headers, "Date": _stamp(self.cloud.world)})
         timeout = float(config.get("read_timeout", READ_TIMEOUT))
         await asyncio.sleep(min(answer.latency, timeout))
         if answer.latency > timeout:
@@ -70,6 +75,10 @@ class InProcessTransport(AsyncHttpTransport[AnyRequest, Any]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _stamp(world: World) -> str:
+    return format_datetime(world.now(), usegmt=True)
 
 
 async def _call(request: AnyRequest) -> Call:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from shared import settings as settings_module
 from shared.adapters.arm import Arm
+from shared.adapters.azure_time import AzureTime
 from shared.adapters.beforehand import ArmBeforehand
 from shared.adapters.clouds import CLOUDS
 from shared.adapters.connection import (
@@ -92,10 +93,10 @@ def build(
     cloud = replace(CLOUDS[settings.cloud], blob_hosts=settings.blob_hosts, bare_hosts=bare)
     if make_credential is None and settings.on_own_machine:
         make_credential = signed_in_user
+    clock = AzureTime(SystemClock())
     connection = Connection(
-        cloud, make_transport, make_credential or (lambda: managed_identity(settings.identity_client_id))
+        cloud, make_transport, make_credential or (lambda: managed_identity(settings.identity_client_id)), clock
     )
-    clock = SystemClock()
     arm = Arm(connection)
     graph = ResourceGraph(connection, clock, arm)
     fetch = from_blob(connection, settings.policy) if settings.policy_host else from_file(Path(settings.policy))
@@ -150,8 +151,9 @@ def new_id() -> str:
 def app() -> App:
     """Return the app of this process, built at the first call."""
     _put_correlation_on_every_line()
-    logging.getLogger("azure").setLevel(logging.WARNING)  # the SDKs tell of every request; ours say what it was for
-    logging.getLogger("azure.mgmt").setLevel(logging.ERROR)  # a traceback for each refusal that comes without a body
+    # The SDKs tell of every request; ours say what it was for. As warnings they tell of whole bodies that they cannot
+    # read, and azure-identity's may have a token in it.
+    logging.getLogger("azure").setLevel(logging.ERROR)
     return build(os.environ)
 
 

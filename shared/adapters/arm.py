@@ -184,9 +184,15 @@ def reply_of(answer: Any) -> Reply:
     operation = answer.headers.get("Azure-AsyncOperation") or ""
     if not operation and answer.status_code == _RUNNING:
         operation = answer.headers.get("Location") or ""
-    remaining = answer.headers.get(_REMAINING) or ""
-    left = int(remaining) if remaining.isdigit() else None
-    return Reply(answer.status_code, body, operation, retry_after(answer.headers), left)
+    return Reply(answer.status_code, body, operation, retry_after(answer.headers), _left(answer.headers))
+
+
+def _left(headers: Any) -> int | None:
+    """Return how many writes Azure says it still takes. The write was accepted: nonsense here must not undo that."""
+    try:
+        return int(headers.get(_REMAINING) or "")
+    except ValueError:
+        return None
 
 
 def _json_or_nothing(answer: Any) -> Json:

@@ -10,6 +10,7 @@ from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.policies import AsyncRedirectPolicy, AsyncRetryPolicy
 from azure.core.pipeline.transport import AsyncHttpTransport
 
+from shared.adapters.azure_time import AzureTime
 from shared.adapters.clouds import Cloud
 from shared.adapters.guard import GuardedTransport, Tokens
 from shared.adapters.translate import retry_after
@@ -55,8 +56,15 @@ class ShortRetry(AsyncRetryPolicy[Any, Any]):
 class Connection:
     """The shared parts of all clients."""
 
-    def __init__(self, cloud: Cloud, make_transport: MakeTransport, make_credential: MakeCredential) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        make_transport: MakeTransport,
+        make_credential: MakeCredential,
+        time: AzureTime | None = None,
+    ) -> None:
         self.cloud = cloud
+        self._time = time
         self._make_transport = make_transport
         self._make_credential = make_credential
         self._tokens: Tokens | None = None
@@ -73,7 +81,7 @@ class Connection:
     def transport(self) -> GuardedTransport:
         """Return the one way out."""
         if self._transport is None:
-            self._transport = GuardedTransport(self._make_transport(), self.cloud, self.credential)
+            self._transport = GuardedTransport(self._make_transport(), self.cloud, self.credential, self._time)
         return self._transport
 
     def options(self) -> dict[str, Any]:

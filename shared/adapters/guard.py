@@ -14,10 +14,12 @@ from urllib.request import getproxies, proxy_bypass
 
 from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ClientAuthenticationError
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AsyncHttpTransport
 
+from shared.adapters.azure_time import AzureTime
 from shared.adapters.changes import correlation_of
 from shared.adapters.clouds import Cloud
 from shared.domain.reasons import Reason
@@ -49,7 +51,10 @@ class Tokens:
         """Return a token for one of the cloud's own scopes. Raises Refusal (FOREIGN_HOST) for any other."""
         if len(scopes) != 1 or scopes[0] not in self._allowed:
             raise Refusal(Reason.FOREIGN_HOST, f"a token for {', '.join(scopes)[:200]}")
-        token = await self._inner.get_token(*scopes, **options)
+        try:
+            token = await self._inner.get_token(*scopes, **options)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:  # azure-identity lets them through
+            raise ClientAuthenticationError("an answer to the request for a token cannot be read") from error
         self._made[token.token] = scopes[0]
         while len(self._made) > _REMEMBERED:
             del self._made[next(iter(self._made))]
@@ -91,10 +96,13 @@ class StaysAt(SansIOHTTPPolicy[Any, Any]):
 class GuardedTransport(AsyncHttpTransport[Any, Any]):
     """Sends over `inner` what may be sent, with the correlation id of the work going on."""
 
-    def __init__(self, inner: AsyncHttpTransport[Any, Any], cloud: Cloud, tokens: Tokens) -> None:
+    def __init__(
+        self, inner: AsyncHttpTransport[Any, Any], cloud: Cloud, tokens: Tokens, time: AzureTime | None = None
+    ) -> None:
         self._inner = inner
         self._cloud = cloud
         self._tokens = tokens
+        self._time = time
 
     async def send(self, request: Any, **options: Any) -> Any:
         """Send the request. Raises Refusal (FOREIGN_HOST) when the host is not the cloud's or the token not for it."""
@@ -116,7 +124,12 @@ class GuardedTransport(AsyncHttpTransport[Any, Any]):
             request.headers["x-ms-client-request-id"] = id_
         if host == self._cloud.arm and (change := change_reference.get()):
             request.headers["x-ms-correlation-request-id"] = correlation_of(change)
-        return await self._inner.send(request, **options)
+        if bare or self._time is None:
+            return await self._inner.send(request, **options)
+        sent = self._time.here()
+        answer = await self._inner.send(request, **options)
+        self._time.heard(answer.headers.get("Date") or "", sent, self._time.here())
+        return answer
 
     async def open(self) -> None:
         """Open the transport underneath."""

@@ -62,7 +62,7 @@ class VaultKeys:
         """
         async with self._locks.setdefault(key, asyncio.Lock()):
             known = self._histories.get(key)
-            if known is None or known.read_at < not_older_than:
+            if known is None or not not_older_than <= known.read_at <= self._clock.now():  # a clock may be set back
                 _trim(self._locks, keep=key)  # first: made-up keys are never read, and must not fill the memory either
                 known = await self._read_or_shown(key)
                 _remember(self._histories, key, known)

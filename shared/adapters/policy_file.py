@@ -40,7 +40,7 @@ class WatchedPolicy:
         """Return the policy. One that is wrong holds everything up; one that cannot be fetched, after ten minutes."""
         async with self._looking:
             now = self._clock.now()
-            if self._looked is None or now - self._looked >= LOOK_AGAIN:
+            if self._looked is None or not self._looked <= now < self._looked + LOOK_AGAIN:  # a clock may be set back
                 await self._look(now)
                 self._looked = now
             fresh = self._fetched is not None and now - self._fetched <= LAST_GOOD_FOR

@@ -67,8 +67,9 @@ class ResourceGraph:
             " | project id, name, type, kind, location, tags, identity, managedBy, properties"
             " | order by name asc, id asc"
         )
-        rows, following = await self.query(query, cursor)
-        return Page(tuple(row for row in rows if _names_a_resource(row)), following)
+        rows, following = await self._answered(query, cursor, PAGE)
+        found = {fold(row["id"]): row for row in rows if _names_a_resource(row)}
+        return Page(tuple(found.values()), following)
 
     async def with_identity(self, identity: str) -> tuple[Json, ...]:
         """Return the resources of any type that have a user-assigned identity."""
@@ -129,14 +130,21 @@ class ResourceGraph:
 
     async def query(self, query: str, cursor: str | None, *, rows: int = PAGE) -> tuple[list[Json], str | None]:
         """Return one page of rows and the token of the next one. Raises TryLater, Refusal."""
+        found, following = await self._answered(query, cursor, rows)
+        with translated("Resource Graph"):
+            if not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in found):
+                raise ValueError("rows without ids")
+        return found, following
+
+    async def _answered(self, query: str, cursor: str | None, rows: int) -> tuple[list[Any], str | None]:
         from azure.mgmt.resourcegraph import models  # noqa: PLC0415  costs time at cold start
 
         options = models.QueryRequestOptions(top=rows, skip_token=cursor, result_format="objectArray")
         with translated("Resource Graph"):
             answer: Any = await self._client().resources(models.QueryRequest(query=query, options=options))
             found = answer.data
-            if not isinstance(found, list) or not all(isinstance(row.get("id"), str) for row in found):
-                raise ValueError("rows without ids")
+            if not isinstance(found, list):
+                raise TypeError("an answer without rows")
             if cursor is not None and answer.skip_token == cursor:
                 raise ValueError("a page that leads to itself")
             return found, answer.skip_token or None
@@ -149,10 +157,11 @@ class ResourceGraph:
         return self._made
 
 
-def _names_a_resource(row: Json) -> bool:
+def _names_a_resource(row: Any) -> bool:
     """Return whether a row has a resource's id; one that has not must not take its page along."""
+    id_ = row.get("id") if isinstance(row, dict) else None
     try:
-        parse_arm_id(row["id"])
+        parse_arm_id(id_ if isinstance(id_, str) else "")
     except BadAddress as error:
         _LOG.warning("a row of the index is passed over: %s", error)
         return False

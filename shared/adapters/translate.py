@@ -135,17 +135,23 @@ def retry_after(headers: Any) -> timedelta | None:
     """Return what Retry-After asks for, in seconds or as a date; at most a day, and None for what makes no sense."""
     written = str(headers.get("Retry-After") or "").strip()
     try:
-        asked = timedelta(seconds=float(written)) if written[:1].isdigit() else _until(written)
+        asked = timedelta(seconds=float(written)) if written[:1].isdigit() else _until(written, headers.get("Date"))
     except (ValueError, OverflowError, TypeError):
         return None
     return None if asked is None else min(max(asked, timedelta(0)), _LONGEST_WAIT)
 
 
-def _until(written: str) -> timedelta | None:
+def _until(written: str, said_at: str | None) -> timedelta | None:
+    """Return how long it is until a date, by the clock of whoever wrote it."""
     if not written:
         return None
+    return moment_in(written) - (moment_in(said_at) if said_at else datetime.now(UTC))
+
+
+def moment_in(written: str) -> datetime:
+    """Return the moment of a date in a header. Raises ValueError, TypeError."""
     moment = parsedate_to_datetime(written)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _clean(text: str) -> str:

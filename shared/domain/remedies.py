@@ -256,7 +256,7 @@ REMEDIES = {
     Reason.PROVISIONING: "The resource is being changed; the work goes on by itself.",
     Reason.OPERATION_GOING_ON: "Azure is carrying the change out; the app looks again.",
     Reason.SWEEP_GOING_ON: "A sweep is going on already; this one was not begun.",
-    Reason.NOT_YET_IN_EFFECT: "The version is configured and not reported as in effect yet; the app looks again.",
+    Reason.NOT_YET_IN_EFFECT: "The version is set and not reported as in effect yet; the app looks again.",
     Reason.HOPPING: "The resource is on the temporary key; the app moves it back after the pause.",
     Reason.FOLLOWS_BY_ITSELF: (
         "The service takes up the new version by itself; the app looks again when it should have."

@@ -19,6 +19,7 @@ from shared.domain.wish import Wish
 WORK_QUEUE = "cmk-work"
 POISON_QUEUE = "cmk-work-poison"
 LONGEST_MESSAGE = 40 * 1024
+MOST_PAGES = 5_000  # of one look through the index: a million resources, then it is a list without an end
 
 
 class Source(Enum):
@@ -50,6 +51,7 @@ class CheckKey(Struct, frozen=True, tag="key"):
     vault_id: str = ""
     waited: Waited | None = None
     cursor: str | None = None
+    page: int = 0
 
 
 class CheckVault(Struct, frozen=True, tag="vault"):
@@ -61,6 +63,7 @@ class CheckVault(Struct, frozen=True, tag="vault"):
     vault_id: str = ""
     waited: Waited | None = None
     cursor: str | None = None
+    page: int = 0
 
 
 class Going(Struct, frozen=True):
@@ -75,11 +78,20 @@ class Going(Struct, frozen=True):
     before: Waited | None = None
 
 
+class InVain(Struct, frozen=True):
+    """A step that Azure accepted and that did not show: which, and when that was noted first and last."""
+
+    what: str
+    first_at: datetime
+    last_at: datetime
+
+
 class CheckResource(Struct, frozen=True, tag="resource"):
     """Look at one resource.
 
     `asked_at`: an observation made after this moment answers the question. `first_at`: when it was asked first; work
-    that waits for one thing after the other ends some day. `going`: a change of ours that had not ended.
+    that waits for one thing after the other ends some day. `going`: a change of ours that had not ended. `vain`: one
+    that ended and did not show.
     """
 
     address: Address
@@ -92,6 +104,7 @@ class CheckResource(Struct, frozen=True, tag="resource"):
     wish: Wish | None = None
     reach: bool = False  # ask also whether it still reaches its keys
     along: bool = False  # another one named it: what it names in turn is left, or two could name each other for ever
+    vain: InVain | None = None
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):
@@ -181,6 +194,7 @@ class EndingKey(Struct, frozen=True, tag="ending"):
     waited: Waited | None = None
     cursor: str | None = None
     tally: Tally = Tally()  # of the pages before this one
+    page: int = 0
 
 
 class Sweep(Struct, frozen=True, tag="sweep"):
@@ -193,6 +207,7 @@ class Sweep(Struct, frozen=True, tag="sweep"):
     waited: Waited | None = None
     cursor: str | None = None
     slice: int | None = None
+    page: int = 0
 
 
 Expansion = CheckKey | CheckVault | Sweep
@@ -252,4 +267,4 @@ def revived(item: WorkItem) -> WorkItem | None:
 
 def next_page(item: Expansion, cursor: str) -> Expansion:
     """Return the item that goes on where this page ended."""
-    return replace(item, cursor=cursor, waited=None)
+    return replace(item, cursor=cursor, waited=None, page=item.page + 1)

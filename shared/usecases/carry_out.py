@@ -15,8 +15,9 @@ from shared.domain.preparation import AssignIdentity
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.report import Done, Write
 from shared.domain.resource import Address, Edit, KeyUse, Request
-from shared.domain.work import Going
+from shared.domain.work import Going, InVain
 from shared.errors import NotThere, Refusal, TryLater
+from shared.ports import Progress
 from shared.usecases.context import FRESH, Context
 from shared.usecases.observe import see
 from shared.usecases.operations import wait_shortly
@@ -36,11 +37,13 @@ class Progressed(Struct):
     granted_at: datetime | None = None  # the youngest grant that the key would be reached by
     as_of: datetime | None = None  # the age of the oldest fact that the outcome rests on
     going: Going | None = None  # a change of ours that Azure has not ended yet
+    ask_after: timedelta | None = None  # how long Azure wants to be left in peace about it
     left_off: Going | None = None  # one that has ended meanwhile, perhaps with requests left to send
     unheard_of: Going | None = None  # one of which nobody has been able to say how it ended
     told_below: bool = False  # what comes along with the resource was asked for
     told_named: bool = False  # and what lists below it name
     unread: str = ""  # which of those could not be read, and why
+    vain: InVain | None = None  # a change of ours that Azure accepted and that does not show
     beside: tuple[Blocked, ...] = ()  # what is told beside the step that is being taken
     remark: str = ""  # what people should know of the change that was sent
     afterwards: str = ""  # what a move of this resource leaves to people
@@ -121,13 +124,13 @@ async def _send(
         if reply.remaining is not None and reply.remaining < FEW_LEFT:
             context.pacer.refused(bucket_of(facts.address), context.ports.clock.now(), REFILL)
         try:
-            ended = not reply.operation or await wait_shortly(context, reply)
+            state = await wait_shortly(context, reply) if reply.operation else Progress(ended=True)
         except Refusal:
             if sent == len(requests):
                 _note_sent(context, facts, step, requests, progress, accepted=True)
             raise
-        if not ended:
-            progress.going = Going(reply.operation, sent, step.changes, before)
+        if not state.ended:
+            progress.going, progress.ask_after = Going(reply.operation, sent, step.changes, before), state.after
             return sent == len(requests)
     return True
 
@@ -141,7 +144,7 @@ def _sent(step: SetKeys, progress: Progressed) -> int:
 async def _may_go_on(context: Context, progress: Progressed) -> bool:
     """Return whether the next request of a change may be sent: writing is on, and what is known is not old."""
     on = await context.ports.switch.is_on()
-    return on and progress.as_of is not None and context.ports.clock.now() - progress.as_of <= FRESH
+    return on and progress.as_of is not None and abs(context.ports.clock.now() - progress.as_of) <= FRESH
 
 
 def _note_sent(

@@ -38,7 +38,7 @@ async def check_resource(context: Context, item: CheckResource, seen: Seen | Non
     put on the queue again. Never raises AppError but for a queue that takes nothing: every refusal is an outcome.
     """
     async with context.recent.turn(item.address):
-        progress = Progressed(going=item.going)
+        progress = Progressed(going=item.going, vain=item.vain)
         outcome = await _outcome(context, item, seen, progress)
         report = _report(context, item, outcome, progress)
         try:
@@ -92,7 +92,7 @@ async def _converge(
 ) -> Outcome:
     clock = context.ports.clock
     keys_as_of = fresh_enough(context)
-    if seen is not None and (clock.now() - seen.at > FRESH or context.recent.written_since(item.address, seen.at)):
+    if seen is not None and (abs(clock.now() - seen.at) > FRESH or context.recent.written_since(item.address, seen.at)):
         seen = None
     for _ in range(MOST_ROUNDS):
         progress.beside = ()
@@ -118,8 +118,8 @@ async def _converge(
             return ended((step, *steps[1:]), progress)
         progress.beside = tuple(one for one in steps[1:] if isinstance(one, Blocked))
         await announce(context, item, facts, steps[0])
-        if clock.now() - as_of <= FRESH and await _act(context, facts, steps[0], progress):
-            return ended((goes_on(context, item, None),), progress)
+        if abs(clock.now() - as_of) <= FRESH and await _act(context, facts, steps[0], progress):
+            return ended((goes_on(context, item, progress.ask_after),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.
         keys_as_of, seen = clock.now(), None
     return ended((moves_on(context, item),), progress)

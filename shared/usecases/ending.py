@@ -29,8 +29,8 @@ from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, W
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.windows import frozen_until
-from shared.domain.work import CheckKey, EndingKey, RotateKey, Sweep
-from shared.errors import AppError, NotTaken, NotThere, Refusal
+from shared.domain.work import MOST_PAGES, CheckKey, EndingKey, RotateKey, Sweep
+from shared.errors import AppError, NotTaken, NotThere, Refusal, TryLater
 from shared.usecases.context import Context
 from shared.usecases.placing import rule_for
 from shared.usecases.waiting import step_for, waited_for
@@ -102,7 +102,9 @@ async def _outcome(context: Context, item: EndingKey) -> Outcome:
         if service is not None:
             tally = await _counted(context, item, tally, service, row)
     if page.cursor is not None:
-        await context.ports.queue.put(replace(item, cursor=page.cursor, tally=tally, waited=None))
+        if item.page >= MOST_PAGES:  # who has not been counted may be against a rotation
+            raise TryLater(Reason.SERVICE_UNAVAILABLE, "the index is a list without an end")
+        await context.ports.queue.put(replace(item, cursor=page.cursor, tally=tally, waited=None, page=item.page + 1))
         return Expanded(len(page.rows), 1, more=True)
     return await _decided(context, item, found, tally)
 

@@ -14,6 +14,7 @@ from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, W
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import (
+    MOST_PAGES,
     CheckChildren,
     CheckKey,
     CheckResource,
@@ -36,6 +37,7 @@ from shared.usecases.sweeping import begin_or_go_on, is_confirmed_today, slice_o
 from shared.usecases.unencrypted import wanted_for
 from shared.usecases.waiting import step_for, waited_for
 
+ENDLESS = Blocked(Reason.SERVICE_UNAVAILABLE, detail="the answer cannot be read: the index is a list without an end")
 LONGEST_DELAY = timedelta(days=6)  # a queue hides a message for seven days at most
 
 
@@ -164,9 +166,11 @@ async def _page(context: Context, item: Expansion, scope: Scope) -> Expanded:
     await put_all(context, work)
     if isinstance(item, Sweep):
         await put_those_that_end(context, item, keys)
-    if page.cursor is not None:
-        await context.ports.queue.put(next_page(item, page.cursor))
-    return Expanded(len(page.rows), len(work), more=page.cursor is not None, unencrypted=unencrypted)
+    more = page.cursor if item.page < MOST_PAGES else None
+    if more is not None:
+        await context.ports.queue.put(next_page(item, more))
+    endless = (ENDLESS,) if more != page.cursor else ()
+    return Expanded(len(page.rows), len(work), more=more is not None, blocked=endless, unencrypted=unencrypted)
 
 
 def types_of(context: Context, *, counted: bool) -> frozenset[str]:

@@ -51,6 +51,8 @@ _LOG = logging.getLogger("cmk")
 async def handle(context: Context, message: str) -> Report:
     """Do what a message asks for. Raises BadWorkItem for what is no work item: the host then keeps it as poison."""
     item = decode(message)
+    if context.recent.is_set_back(context.ports.clock.now()):
+        context.pacer.forget()
     token, reference = correlation.set(item.cause.id), change_reference.set(item.cause.order.change)
     try:
         return await DOES.get(type(item), expand)(context, item)

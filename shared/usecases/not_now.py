@@ -9,7 +9,10 @@ from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.work import CheckResource
 from shared.usecases.carry_out import Progressed, all_sent
 from shared.usecases.context import Context
+from shared.usecases.in_vain import noted, rests
 from shared.usecases.waiting import bounded
+
+NOT_SHOWN = Blocked(Reason.NOT_YET_IN_EFFECT, detail="Azure accepted the change, and the resource does not show it")
 
 
 async def still_switched_off(context: Context, item: CheckResource) -> bool:
@@ -32,7 +35,10 @@ async def not_now(
     """
     now = context.ports.clock.now()
     if _accepted(facts, step, progress) or _unheard_of(step, progress):
-        return wait_or_give_up(Blocked(Reason.NOT_YET_IN_EFFECT), waited=item.waited, now=now)
+        progress.vain = noted(step, progress.vain, now)
+        return wait_or_give_up(NOT_SHOWN, waited=item.waited, now=now)
+    if rests(step, progress.vain, now):
+        return wait_or_give_up(NOT_SHOWN, waited=item.waited, now=now)
     return None if await context.ports.switch.is_on() else switched_off(context, item)
 
 

@@ -17,7 +17,7 @@ from shared.domain.reasons import Blocked, Reason, Waited
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.wish import Wish
-from shared.errors import NotThere, Refusal
+from shared.errors import NotThere, Refusal, TryLater
 from shared.usecases.context import FRESH, Context
 from shared.usecases.founding import acquainted
 from shared.usecases.reach import NOTHING_ASKED, reach_of, reach_of_wished
@@ -146,8 +146,12 @@ async def _history(
         if any(version and history.find(version) is None for version in named):
             # The resource knows a version that our copy does not: ours is behind, whatever its age.
             history = await ports.keys.history(key, not_older_than=ports.clock.now())
-        for follows in {use.follows for use in uses} or (False, True):
-            history = await with_materials(context, history, accepts, now, follows=follows)
+        try:
+            for follows in {use.follows for use in uses} or (False, True):
+                history = await with_materials(context, history, accepts, now, follows=follows)
+        except NotThere as error:  # the key was there a moment ago; if it is gone, the next look says so
+            detail = "a version is listed that the vault does not show"
+            raise TryLater(Reason.SERVICE_UNAVAILABLE, detail) from error
     except NotThere:
         return Blocked(Reason.KEY_NOT_FOUND, detail=key.url)
     except Refusal as refusal:

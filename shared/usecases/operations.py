@@ -43,18 +43,20 @@ def unheard_of(error: TryLater, waited: Waited | None, now: datetime) -> bool:
     return now - waited.since > UNHEARD_OF
 
 
-async def wait_shortly(context: Context, reply: Reply) -> bool:
-    """Wait for an operation that just began, a few seconds at most. Returns whether it has ended."""
+async def wait_shortly(context: Context, reply: Reply) -> Progress:
+    """Wait for an operation that just began, a few seconds at most. Returns how it stands, and when Azure wants to be
+    asked again.
+    """
     after = reply.after
     for pause in PAUSES:
         if after is not None and after > timedelta(seconds=pause):
-            return False
+            break
         await asyncio.sleep(pause)
         try:
             state = await end_of(context, reply.operation)
-        except TryLater:
-            return False  # the next look asks again
+        except TryLater as error:  # the next look asks again
+            return Progress(ended=False, after=error.after)
         if state.ended:
-            return True
+            return state
         after = state.after
-    return False
+    return Progress(ended=False, after=after)

@@ -12,6 +12,7 @@ from shared.domain.resource import Address
 from shared.domain.service import Rate
 
 SHORT = timedelta(milliseconds=500)  # a wait that is not worth going back on the queue
+LONGEST_CLOSED = timedelta(hours=1)  # Azure's longest window [learn storage scalability-targets-resource-provider]
 _FORGET = 10_000
 
 
@@ -21,6 +22,11 @@ class Pacer:
     def __init__(self) -> None:
         self._next: dict[str, datetime] = {}
         self._closed: set[str] = set()
+
+    def forget(self) -> None:
+        """Begin afresh: the clock was set back, and every line would be closed for as long."""
+        self._next.clear()
+        self._closed.clear()
 
     def slot(self, bucket: str, rate: Rate, now: datetime) -> timedelta:
         """Take the next slot of a bucket and return how long it is until then."""
@@ -41,9 +47,11 @@ class Pacer:
         return self.slot(bucket, rate, now)
 
     def refused(self, bucket: str, now: datetime, after: timedelta) -> None:
-        """Azure refused and asked to wait: nobody goes before that."""
+        """Azure refused and asked to wait: nobody goes before that, or not for an hour. One odd answer about one
+        resource must not stop a whole subscription for longer; who goes too early is refused again.
+        """
         self._closed.add(bucket)
-        self._next[bucket] = max(self._next.get(bucket, now), now + after)
+        self._next[bucket] = max(self._next.get(bucket, now), now + min(after, LONGEST_CLOSED))
 
 
 def bucket_of(address: Address, what: str = "work") -> str:

@@ -39,8 +39,10 @@ async def prepare(context: Context, facts: Facts, step: Preparation, progress: P
     progress.did += (Done(context.ports.clock.now(), step, place),)
     if isinstance(step, GrantAccess):
         context.recent.note_win(facts.address, "", granted(step), context.ports.clock.now())
-    if reply is not None and reply.operation and not await wait_shortly(context, reply):
-        progress.going = Going(reply.operation, 1, before=facts.waited)
+    if reply is not None and reply.operation:
+        state = await wait_shortly(context, reply)
+        if not state.ended:
+            progress.going, progress.ask_after = Going(reply.operation, 1, before=facts.waited), state.after
     return progress.going is not None
 
 

@@ -30,7 +30,8 @@ WATCHED_FOR = timedelta(minutes=15)
 ROLLOUT_FOR = timedelta(minutes=1)
 TOPS_FOR = timedelta(minutes=5)
 FORESEEN_FOR = timedelta(minutes=1)
-SKEW = timedelta(milliseconds=50)  # clocks of instances differ a little
+SKEW = timedelta(seconds=1)  # clocks of instances differ, kept right by Azure's as they are
+_SET_BACK = timedelta(seconds=2)  # a clock that is put right moves by less
 _MOST_CHILDREN = 2_000  # of one collection: a larger one is listed again rather than remembered
 _MOST_WINS = 100
 _T = TypeVar("_T")
@@ -84,6 +85,24 @@ class Recent:
     """The memory of one instance."""
 
     def __init__(self, capacity: int = 50_000) -> None:
+        self._capacity = capacity
+        self._latest: datetime | None = None
+        self._turns: dict[str, _Turn] = {}
+        self._begun: _Bounded[dict[str, str]] = _Bounded(capacity // 10)
+        self._begin_afresh()
+
+    def is_set_back(self, now: datetime) -> bool:
+        """Return whether the clock was set back since this was asked last. All that is remembered is forgotten then:
+        its times would pass for times to come.
+        """
+        back = self._latest is not None and now < self._latest - _SET_BACK
+        self._latest = now if back or self._latest is None else max(now, self._latest)
+        if back:
+            self._begin_afresh()
+        return back
+
+    def _begin_afresh(self) -> None:
+        capacity = self._capacity
         self._converged: _Bounded[datetime] = _Bounded(capacity)
         self._watched: _Bounded[_Watched] = _Bounded(capacity)
         self._written: _Bounded[datetime] = _Bounded(capacity)
@@ -91,8 +110,6 @@ class Recent:
         self._lists: _Bounded[_Listed] = _Bounded(capacity // 10)
         self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
         self._seen: _Bounded[tuple[object, datetime]] = _Bounded(capacity // 10)
-        self._turns: dict[str, _Turn] = {}
-        self._begun: _Bounded[dict[str, str]] = _Bounded(capacity // 10)
         self._wins: _Bounded[tuple[datetime, ...]] = _Bounded(capacity)
         self.rollouts: Remembered[tuple[Member, ...]] = Remembered(ROLLOUT_FOR, 20)
         self.foreseen: Remembered[Any] = Remembered(FORESEEN_FOR, capacity // 10)

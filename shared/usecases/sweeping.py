@@ -50,7 +50,7 @@ async def told_and_ended(context: Context, item: Sweep, page: Expanded) -> Expan
     """Return the page with what should be readable and is not; the last page ends the turn."""
     if not page.more:
         await context.ports.turns.give_back(TURN, item.cause.id)
-    return page if item.cursor is not None else replace(page, blocked=await _unreadable(context))
+    return page if item.cursor is not None else replace(page, blocked=(*page.blocked, *await _unreadable(context)))
 
 
 async def _unreadable(context: Context) -> tuple[Blocked, ...]:

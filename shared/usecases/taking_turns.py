@@ -61,6 +61,7 @@ async def come_back(context: Context, item: CheckResource, outcome: Waiting, pro
         waited=waited_for(wait),
         paced=wait.reason not in _SLOT_AGAIN,
         going=progress.going,
+        vain=progress.vain,
     )
     await context.ports.queue.put(successor, visible_at=wait.again_at)
     context.recent.note_queued(item.address, wait.reason, wait.again_at)

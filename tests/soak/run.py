@@ -239,7 +239,7 @@ class Run:
             await self._put(RotateKey(KEY, Cause("rotate", Source.HTTP), self.world.now()))
         for _ in range(self.dice.randint(*HAPPENINGS)):
             await asyncio.sleep(self.dice.choice((0.0, 1.0, self.dice.uniform(0, 10), self.dice.uniform(0, 60))))
-            kinds = (*(self.people.act,) * 6, self._event_trouble, self._death, self._outage)
+            kinds = (*(self.people.act,) * 6, self._event_trouble, self._death, self._outage, self._blobs_outage)
             self.dice.choice(kinds)()
 
     def _event_trouble(self) -> None:
@@ -259,6 +259,14 @@ class Run:
 
     def _queue_is_back(self) -> None:
         self.trouble.queue_is_out = False
+
+    def _blobs_outage(self) -> None:
+        self.trouble.blobs_are_out = True
+        self.tell("the evidence is refused")
+        asyncio.get_running_loop().call_later(self.dice.uniform(5, 300), self._blobs_are_back)
+
+    def _blobs_are_back(self) -> None:
+        self.trouble.blobs_are_out = False
 
     def _death(self) -> None:
         """One process dies, or all of them at once."""

@@ -12,12 +12,16 @@ from sandbox.wire import Answer, Call, Json, Unreachable
 
 BEFORE, AFTER, QUEUE = 0.10, 0.07, 0.03  # of a request, and of what the host does with a message
 WRITTEN = 3.0  # times as much goes wrong with changes, of which there are few
+OK = 200
 TOO_LATE = 1000.0  # seconds; no client waits so long
 IDENTITY, ARM, WORK = "127.0.0.1", "management.azure.com", "queue.core.windows.net"
 SEARCH, BLOBS = ".search.windows.net", ".blob.core.windows.net"
 CHANGING, DOOMED, LIED_ABOUT = 0.08, 0.4, 0.2  # of the changes: refused for an ETag; of operations
 
 
+IDLE = 0.1  # of the changes of storage: accepted and not made
+REPEATED = 0.1  # of the pages of the index: each row twice, and one that is none
+ODD_TIMES = ("0", "-5", "soon", "Wed, 01 Jan 2020 00:00:00 GMT", "0, 5")
 SAID_TO_FAIL, SAID_TO_GO_ON = "LRO is said to have failed", "LRO is said to go on"
 
 
@@ -28,6 +32,10 @@ def _operation_of(call: Call, answer: Answer) -> str:
     named = {name.lower(): value for name, value in answer.headers.items()}
     polled = named.get("azure-asyncoperation", "")
     return polled or (named.get("location", "") if answer.status == 202 else "")
+
+
+def _moves_storage(call: Call) -> bool:
+    return call.method == "PATCH" and call.host == ARM and "/microsoft.storage/" in call.path.lower()
 
 
 def _changes(call: Call) -> bool:
@@ -54,6 +62,7 @@ class Trouble:
     def __init__(self, dice: random.Random) -> None:
         self.over = False
         self.queue_is_out = False  # it takes nothing from anybody
+        self.blobs_are_out = False  # neither evidence nor turns
         self.operations_end_well = False  # what was begun may fail for a while longer than requests do
         self.counts: Counter[str] = Counter()
         self._dice = dice
@@ -69,9 +78,12 @@ class Trouble:
         """Answer in Azure's place, or break the connection, now and then."""
         if operation := self._operations.get(call.url):
             return self._operation(operation)
-        if self.queue_is_out and not self.over and call.method == "POST" and call.host.endswith(WORK):
-            self.counts["the queue takes nothing"] += 1
+        if out := self._out(call):
+            self.counts[out] += 1
             return self._refusals()["503"]()
+        if _moves_storage(call) and self._strikes(IDLE):
+            self.counts["200 that does nothing"] += 1
+            return Answer.of({"id": call.path})
         if _may_be_unseen(call) and self._strikes(CHANGING):
             self.counts["412"] += 1
             return self._refusals()["412"]()
@@ -81,9 +93,17 @@ class Trouble:
         self.counts[kind] += 1
         return self._refusals()[kind]()
 
+    def _out(self, call: Call) -> str:
+        """Return what is out for a while, if this request is for it."""
+        if self.queue_is_out and not self.over and call.method == "POST" and call.host.endswith(WORK):
+            return "the queue takes nothing"
+        if self.blobs_are_out and not self.over and call.method == "PUT" and call.host.endswith(BLOBS):
+            return "the evidence is refused"
+        return ""
+
     @staticmethod
     def _kinds(call: Call) -> tuple[str, ...]:
-        everywhere = ("reset", "timeout", "500", "503", "429")
+        everywhere = ("reset", "timeout", "500", "503", "429", "429 with an odd time")
         if call.host.endswith(WORK):
             return ("reset", "timeout", "500", "503")
         if call.host == IDENTITY:
@@ -106,6 +126,7 @@ class Trouble:
             "reset": self._reset,
             "timeout": lambda: Answer(504, latency=TOO_LATE),
             "429": lambda: _error(429, "TooManyRequests", Retry_After=str(self._dice.randint(1, 40))),
+            "429 with an odd time": lambda: _error(429, "TooManyRequests", Retry_After=self._dice.choice(ODD_TIMES)),
             "429 without a time": lambda: _error(429, "TooManyRequests"),
             "409": lambda: _error(409, "Conflict"),
             "412": lambda: _error(412, "PreconditionFailed"),
@@ -124,6 +145,10 @@ class Trouble:
         if (operation := _operation_of(call, answer)) and self._fails(LIED_ABOUT):
             self._operations[operation] = kind = self._dice.choice((SAID_TO_FAIL, SAID_TO_GO_ON))
             self.counts[kind] += 1
+        if "/providers/Microsoft.ResourceGraph/" in call.path and answer.status == OK and self._strikes(REPEATED):
+            self.counts["rows told twice"] += 1
+            body = answer.json()
+            return Answer.of({**body, "data": [*body["data"], *body["data"]]})
         if not self._strikes(AFTER * _weight(call)):
             return answer
         kinds = ["answer lost", "answer too late", "slow", "504 after the effect"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,7 @@ def test_a_look_at_a_vault_audits_it_too_and_events_that_come_in_threes_do_it_on
         asked = azure.time.now()
         for _ in range(3):
             await azure.put(CheckVault(CAUSE, asked, host="kv-main.vault.azure.net"))
+        await asyncio.sleep(2)  # as intake lets events wait for their like
         reports = [one for one in await azure.drain() if isinstance(one.item, AuditVault)]
         assert [type(one.outcome) for one in reports if type(one.outcome) is not Answered] == [Audited]
 

@@ -266,7 +266,7 @@ def test_what_failed_while_its_grant_spread_is_finished_by_an_app_that_knows_not
         azure.world.memory.setdefault("vault", {})["propagation"] = 600
         await azure.put(item(azure, one))
         while azure.body(one)["properties"]["provisioningState"] != "Failed":
-            await azure.drain(until=timedelta(minutes=1))
+            await azure.drain(until=timedelta(minutes=5))
         work = queue_of(azure.world, "cmkautopilot", WORK_QUEUE)
         assert work is not None
         if not held:  # the app dies with all it had; with a window its own message waits for the next day

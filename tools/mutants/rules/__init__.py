@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tools.mutants.rules import azure, choosing, first_keys, foreseen, life, looking, policy, revoking, vaults
+from tools.mutants.rules import azure, choosing, faults, first_keys, foreseen, life, looking, policy, revoking, vaults
 
 RULES = (
     *azure.RULES,
     *choosing.RULES,
+    *faults.RULES,
     *first_keys.RULES,
     *foreseen.RULES,
     *life.RULES,

@@ -45,7 +45,11 @@ RULES = (
         ROTATION_RULES,
     ),
     Rule(
-        "nothing is written on old knowledge", _CHECK_RESOURCE, "if clock.now() - as_of <= FRESH and", "if", OTHER_HANDS
+        "nothing is written on old knowledge",
+        _CHECK_RESOURCE,
+        "if abs(clock.now() - as_of) <= FRESH and",
+        "if",
+        OTHER_HANDS,
     ),
     Rule(
         "an accepted change is not sent again",
@@ -144,7 +148,7 @@ RULES = (
     Rule(
         "the next page is asked for",
         _EXPAND,
-        "await context.ports.queue.put(next_page(item, page.cursor))",
+        "await context.ports.queue.put(next_page(item, more))",
         "pass",
         "tests/usecases/test_converge_key.py",
     ),
@@ -191,7 +195,9 @@ RULES = (
         "except ZeroDivisionError:",
         CLOSED_QUEUE,
     ),
-    Rule("a list's body counts for moments", _CHECK_RESOURCE, "clock.now() - seen.at > FRESH or", "", STALE_BODIES),
+    Rule(
+        "a list's body counts for moments", _CHECK_RESOURCE, "abs(clock.now() - seen.at) > FRESH or", "", STALE_BODIES
+    ),
     Rule(
         "a list's body is void after a write",
         _CHECK_RESOURCE,

@@ -1,0 +1,72 @@
+"""The app's clock, kept right by Azure's: every answer has a Date, and instances must agree on what was before what."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from shared.adapters.translate import moment_in
+from shared.ports import Clock
+
+_LOG = logging.getLogger("cmk")
+_STEP = timedelta(seconds=1)  # a Date is cut off to the second
+_WORTH_TELLING = timedelta(seconds=5)
+
+
+class _Span(Struct, frozen=True):
+    """How far Azure's clock is ahead of this machine's: at least and at most."""
+
+    least: timedelta
+    most: timedelta
+
+    def nearest(self, ahead: timedelta) -> timedelta:
+        return min(max(ahead, self.least), self.most)
+
+    def meets(self, other: _Span) -> bool:
+        return self.least <= other.most and other.least <= self.most
+
+
+class AzureTime:
+    """Implements ports.Clock: this machine's clock, put right as little as what Azure says asks for.
+
+    An answer's Date was written between sending and receiving. So each answer bounds the difference to a second and
+    the time that it took, and many of them to far less. One that is alone in saying that it is off by more
+    than a second changes nothing.
+    """
+
+    def __init__(self, wall: Clock) -> None:
+        self._wall = wall
+        self._ahead = timedelta(0)
+        self._doubt: _Span | None = None  # what the last answer said, if it was not what this clock says
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return self._wall.now() + self._ahead
+
+    def here(self) -> datetime:
+        """Return what this machine takes for the time."""
+        return self._wall.now()
+
+    def heard(self, date: str, sent: datetime, received: datetime) -> None:
+        """Take note of an answer's Date; `sent` and `received` are this machine's time. Nonsense counts as nothing."""
+        try:
+            said = moment_in(date)
+        except (ValueError, TypeError):
+            return
+        span = _Span(said - received, said + _STEP - sent)
+        if span.least > span.most:
+            return  # this machine's clock was set back meanwhile
+        nearest = span.nearest(self._ahead)
+        if nearest == self._ahead:
+            self._doubt = None
+        elif abs(nearest - self._ahead) <= _STEP or (self._doubt is not None and span.meets(self._doubt)):
+            self._put_right(nearest)
+        else:
+            self._doubt = span
+
+    def _put_right(self, ahead: timedelta) -> None:
+        if abs(ahead - self._ahead) >= _WORTH_TELLING:
+            _LOG.warning("this machine's clock is wrong by %.1f s; Azure's is taken", -ahead.total_seconds())
+        self._ahead, self._doubt = ahead, None

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from shared.adapters.azure_time import AzureTime
+from shared.ports import Clock
+from tests.support.azure import START
+
+SECOND = timedelta(seconds=1)
+
+
+class Wrong(Clock):
+    """This machine's clock, which is wrong by so much."""
+
+    def __init__(self, by: timedelta) -> None:
+        self.true, self.by = START, by
+
+    def now(self) -> datetime:
+        return self.true + self.by
+
+
+def asks(time: AzureTime, wall: Wrong, took: float = 0.02, said: str | None = None) -> None:
+    """One request and its answer, whose Date was written halfway."""
+    sent = time.here()
+    wall.true += timedelta(seconds=took / 2)
+    date = said if said is not None else format_datetime(wall.true.astimezone(UTC), usegmt=True)
+    wall.true += timedelta(seconds=took / 2)
+    time.heard(date, sent, time.here())
+
+
+def error(time: AzureTime, wall: Wrong) -> timedelta:
+    return abs(time.now() - wall.true)
+
+
+@pytest.mark.parametrize("by", [0, 0.7, -5, 300, -3600, 86_400])
+def test_two_answers_put_a_clock_right_to_the_second_and_many_to_far_less(by: float) -> None:
+    wall, dice = Wrong(timedelta(seconds=by)), random.Random(1)
+    time = AzureTime(wall)
+    for _ in range(2):
+        asks(time, wall)
+        wall.true += timedelta(seconds=dice.uniform(0, 3))
+    assert error(time, wall) <= 1.1 * SECOND
+    for _ in range(60):
+        asks(time, wall)
+        wall.true += timedelta(seconds=dice.uniform(0, 3))
+    assert error(time, wall) <= 0.1 * SECOND
+
+
+def test_a_clock_that_is_right_is_left_alone() -> None:
+    wall, dice = Wrong(timedelta(0)), random.Random(2)
+    time = AzureTime(wall)
+    for _ in range(200):
+        asks(time, wall, took=dice.uniform(0.001, 20))
+        wall.true += timedelta(seconds=dice.uniform(0, 3))
+        assert time.now() == wall.true
+
+
+@pytest.mark.parametrize("said", ["", "soon", "Fri, 99 Foo 2026", "Wed, 01 Jan 2020 00:00:00 GMT"])
+def test_one_odd_answer_moves_no_clock(said: str) -> None:
+    wall = Wrong(timedelta(0))
+    time = AzureTime(wall)
+    asks(time, wall)
+    asks(time, wall, said=said)
+    asks(time, wall)
+    asks(time, wall, said=said)
+    assert time.now() == wall.true
+
+
+def test_a_clock_that_jumps_is_put_right_again_by_the_second_answer() -> None:
+    wall = Wrong(timedelta(0))
+    time = AzureTime(wall)
+    for jump in (-3600, 86_400, 0):
+        wall.by = timedelta(seconds=jump)
+        for _ in range(2):
+            asks(time, wall)
+        assert error(time, wall) <= 1.1 * SECOND
+
+
+def test_a_clock_set_back_while_an_answer_is_on_its_way_makes_that_answer_worth_nothing() -> None:
+    wall = Wrong(timedelta(0))
+    time = AzureTime(wall)
+    for _ in range(2):
+        sent = time.here()
+        time.heard(format_datetime(START, usegmt=True), sent, sent - timedelta(hours=1))
+    assert time.now() == wall.true
