@@ -114,10 +114,10 @@ async def _converge(
             return finished(context, item, facts, steps, as_of, progress)
         if isinstance(steps[0], SetKeys):
             progress.note_overtaken(steps[0])
-        if step := await not_now(context, item, facts, steps[0], progress):
+        held = await not_now(context, item, facts, steps[0], progress)
+        if step := held or await announce(context, item, facts, steps[0]):
             return ended((step, *steps[1:]), progress)
         progress.beside = tuple(one for one in steps[1:] if isinstance(one, Blocked))
-        await announce(context, item, facts, steps[0])
         if abs(clock.now() - as_of) <= FRESH and await _act(context, facts, steps[0], progress):
             return ended((goes_on(context, item, progress.ask_after),), progress)
         # What was known before is void, be it for the write or for its age: the key may have moved on meanwhile.

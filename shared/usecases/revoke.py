@@ -22,7 +22,7 @@ from shared.usecases.sharing import sharing
 from shared.usecases.steps.revoke_access import revoke_access
 from shared.usecases.waiting import bounded, step_for, waited_for
 
-MOST_ROUNDS = 10  # things taken in one handling
+MOST_ROUNDS = 11  # looks in one handling: one before it is told what goes, one before each thing that does
 _DAY = timedelta(days=1)
 UNPUBLISHED = "its service publishes no figure; count on a day, for which a token may be kept"
 
@@ -69,7 +69,8 @@ async def _outcome(context: Context, item: RevokeAccess, progress: _Progress) ->
                 return Stopped((bar,))
         if step := await _not_now(context, item, found.takings[0], progress):
             return _ended(step)
-        await _announce(context, item, found.takings, progress)
+        if await _announce(context, item, found.takings, progress):
+            continue  # telling may have taken its time: what is known is asked anew
         await _take(context, item, found.takings[0], progress)
     return _ended(_look_again(context, item, Reason.OTHERS_MOVE_IT))
 
@@ -79,13 +80,16 @@ def _revoked(progress: _Progress) -> Revoked:
     return Revoked(tuple(dict.fromkeys(taken)), progress.also)
 
 
-async def _announce(context: Context, item: RevokeAccess, steps: tuple[Taking, ...], progress: _Progress) -> None:
-    """Put down what is about to go: once it is gone nothing in Azure tells what it was, and the app may die."""
+async def _announce(context: Context, item: RevokeAccess, steps: tuple[Taking, ...], progress: _Progress) -> bool:
+    """Put down what is about to go: once it is gone nothing in Azure tells what it was, and the app may die. Returns
+    whether there was anything new to tell.
+    """
     if set(steps) <= set(progress.announced):
-        return
+        return False
     progress.announced = steps
     told = Announced(steps, progress.also)
     await context.ports.journal.append(Report(context.ports.clock.now(), item, told, item.address))
+    return True
 
 
 async def _taken_before(context: Context, item: RevokeAccess, progress: _Progress) -> tuple[Done, ...]:

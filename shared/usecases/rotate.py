@@ -60,10 +60,17 @@ async def _rotate(context: Context, item: RotateKey, begun: list[str]) -> tuple[
     held = _held_back(history, item)
     if held is not None:
         return Stopped((held,)), held.reason is not Reason.KEY_BACKS_CERTIFICATE
-    if not await ports.switch.is_on():
-        return _ended(wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=now)), False
+    off = _ended(wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=now))
+    if not await _may_write(context):
+        return off, False
     begun.append(await announce_version(context, item, history.key))
+    if not await _may_write(context):  # since it was asked, telling may have taken its time
+        return off, False
     return await _make(context, item, history), True
+
+
+async def _may_write(context: Context) -> bool:
+    return await context.ports.switch.is_on()
 
 
 async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:

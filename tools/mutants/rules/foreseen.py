@@ -5,6 +5,7 @@ from __future__ import annotations
 from tools.mutants.rule import Rule
 
 _ANNOUNCED = "tests/usecases/test_announced.py"
+_MEANWHILE = "tests/usecases/test_switched_off_meanwhile.py"
 _FORESEEN = "tests/usecases/test_foreseen.py"
 _MANY = "tests/usecases/test_many_named.py"
 _REACH = "tests/usecases/test_wishes_reach.py"
@@ -48,8 +49,8 @@ RULES = (
     Rule(
         "a write is put down before it is sent",
         "shared/usecases/check_resource.py",
-        "        await announce(context, item, facts, steps[0])\n",
-        "",
+        "if step := held or await announce(context, item, facts, steps[0]):",
+        "if step := held:",
         _ANNOUNCED,
     ),
     Rule(
@@ -58,6 +59,27 @@ RULES = (
         "begun.append(await announce_version(context, item, history.key))",
         "pass",
         _ANNOUNCED,
+    ),
+    Rule(
+        "a write waits where writing was switched off while it was put down",
+        "shared/usecases/announcing.py",
+        "return None if await context.ports.switch.is_on() else switched_off(context, item)",
+        "return None",
+        _MEANWHILE,
+    ),
+    Rule(
+        "a new version waits where writing was switched off while it was put down",
+        "shared/usecases/rotate.py",
+        "if not await _may_write(context):  # since",
+        "if False:  # since",
+        _MEANWHILE,
+    ),
+    Rule(
+        "what is taken away is looked at again after it was put down",
+        "shared/usecases/revoke.py",
+        "            continue  # telling",
+        "            pass  # telling",
+        _MEANWHILE,
     ),
     Rule(
         "who was named by another names nobody beside itself",

@@ -101,8 +101,8 @@ RULES = (
     Rule(
         "nothing is rotated while writing is off",
         _ROTATE,
-        "if not await ports.switch.is_on():",
-        "if False:",
+        "return await context.ports.switch.is_on()",
+        "return True",
         GUARDED_WISHES,
     ),
     Rule(

@@ -57,8 +57,8 @@ RULES = (
     Rule(
         "what a revocation takes is put down before it goes",
         "shared/usecases/revoke.py",
-        "await _announce(context, item, found.takings, progress)",
-        "pass",
+        "if await _announce(context, item, found.takings, progress):",
+        "if False:",
         "tests/usecases/test_revoke_killed.py",
     ),
     Rule(
