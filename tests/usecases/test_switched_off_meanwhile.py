@@ -65,6 +65,19 @@ def test_a_change_and_a_new_version_wait_for_the_switch_once_more_after_they_wer
     on_azure(estate(account("st1", OLD)), story)
 
 
+@pytest.mark.parametrize("asked", [moved, rotated])
+def test_nothing_is_put_down_while_writing_is_off(asked: Any) -> None:
+    async def story(azure: Azure) -> None:
+        told = off_once_told(azure)
+        azure.environ["CMK_WRITES"] = "off"
+        await asked(azure)
+        report, *_ = await azure.drain()
+        assert waits_for_the_switch(report)
+        assert told == []
+
+    on_azure(estate(account("st1", OLD)), story)
+
+
 def test_a_grant_stays_where_writing_is_switched_off_after_it_was_told(tmp_path: Path) -> None:
     described = {
         **estate(ONE, denied=("st1",)),

@@ -63,7 +63,7 @@ RULES = (
         _NOT_NOW,
         "return None if await context.ports.switch.is_on() else switched_off(context, item)",
         "return None",
-        ROTATION_RULES,
+        "tests/usecases/test_switched_off_meanwhile.py",
     ),
     Rule(
         "the switch is asked, and what is known is fresh, before every further request of a change",
