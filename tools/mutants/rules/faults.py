@@ -47,8 +47,8 @@ RULES = (
     Rule(
         "one odd date moves no clock",
         _AZURE_TIME,
-        "(self._doubt is not None and span.meets(self._doubt))",
-        "span is not None",
+        "elif self._doubt is None or not span.meets(self._doubt):",
+        "elif self._doubt is None and not span:",
         AZURE_TIME,
     ),
     Rule(
