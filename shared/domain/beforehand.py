@@ -62,8 +62,11 @@ class Denial(Struct, frozen=True):
 
 
 def locked(need: Need, locks: Iterable[str]) -> Blocked | None:
-    """Return why a lock is in the way, if one is. `locks`: the scopes of those that allow reading only."""
-    found = None if need.data else next((one for one in locks if _holds(one, need.place)), None)
+    """Return why a lock is in the way, if one is. `locks`: the scopes of those that allow reading only. Whether one
+    keeps a locked identity from being given to a resource, no source says: the write does.
+    """
+    written = need.action.lower().endswith("/write")
+    found = next((one for one in locks if _holds(one, need.place)), None) if written and not need.data else None
     return Blocked(Reason.SCOPE_LOCKED, detail=f"{need.place}: {found} is locked against writing") if found else None
 
 

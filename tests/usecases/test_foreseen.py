@@ -284,7 +284,15 @@ ALL_BUT = {**READER, "actions": ["*"], "notActions": ["Microsoft.Authorization/*
         ([READER, {"actions": None, "dataActions": None}], False),
         (["odd", {"actions": {}}], False),
     ],
-    ids=["none told", "a reader", "all but grants", "one gives what another leaves out", "in the middle", "null", "odd"],
+    ids=[
+        "none told",
+        "a reader",
+        "all but grants",
+        "one gives what another leaves out",
+        "in the middle",
+        "null",
+        "odd",
+    ],
 )
 def test_what_the_apps_roles_say_is_read_as_azure_means_it(tmp_path: Path, roles: list[Any], *, refused: bool) -> None:
     one = plain()
@@ -325,3 +333,13 @@ def test_figures_that_azure_does_not_tell_hold_nobody_up(tmp_path: Path, answer:
         assert isinstance((await enforced(azure, one)).outcome, Converged)
 
     on_azure(nothing_yet(one), story, environ=policy(tmp_path, ALL, CREATE))
+
+
+def test_a_lock_on_the_identity_that_a_resource_gets_is_left_to_the_write(tmp_path: Path) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        there(lock(UAI))(azure)
+        assert isinstance((await enforced(azure, one)).outcome, Converged)
+
+    on_azure(nothing_yet(one, user_assigned()), story, environ=policy(tmp_path, ALL, CREATE, f"identity: {UAI}"))
