@@ -260,3 +260,12 @@ def test_where_the_rule_may_grant_an_identity_gets_an_entry_of_its_own_beside_th
         assert azure.in_use(ONE) == NEW
 
     on_azure(by_entries(entry(GROUP, *WRAPPING)), story, environ=policy(tmp_path, MAY))
+
+
+@pytest.mark.parametrize("more", [{}, {**BY_POLICIES, "accessPolicies": [entry(GROUP, *WRAPPING)]}])
+def test_nobody_is_granted_anything_on_a_vault_of_another_tenant(tmp_path: Path, more: dict[str, Any]) -> None:
+    async def story(azure: Azure) -> None:
+        assert blocked(await granted(azure, wishing(azure))).reason is Reason.CROSS_TENANT
+        assert changes(azure) == []
+
+    on_azure(out_of_reach(tenantId=SOMEBODY, **more), story, environ=policy(tmp_path, MAY))

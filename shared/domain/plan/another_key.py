@@ -57,6 +57,9 @@ def _admitted(facts: Facts, slot: str, key: KeyId) -> GrantAccess | Blocked | No
     }
     if not missing or not all(missing.values()):
         return None
+    tenant = text(lookup(facts.body, "identity", "tenantId")).lower()
+    if tenant and reach.vault.tenant and tenant != reach.vault.tenant:
+        return Blocked(Reason.CROSS_TENANT, slot, f"the vault is in tenant {reach.vault.tenant}")
     principal = next(iter(missing))
     found = _own_grant(facts, slot, reach, principal, missing[principal])
     unsure = any(perhaps_by_a_group(reach.vault, one) for one in missing.values())
