@@ -11,6 +11,7 @@ from shared.ports import Clock
 from tests.support.azure import START
 
 SECOND = timedelta(seconds=1)
+HALF_AN_HOUR_OFF = format_datetime((START - timedelta(minutes=30)).astimezone(UTC), usegmt=True)
 LAST, FIRST = "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359"
 
 
@@ -60,7 +61,9 @@ def test_a_clock_that_is_right_is_left_alone() -> None:
         assert time.now() == wall.true
 
 
-@pytest.mark.parametrize("said", ["", "soon", "Fri, 99 Foo 2026", "Wed, 01 Jan 2020 00:00:00 GMT", LAST, FIRST])
+@pytest.mark.parametrize(
+    "said", ["", "soon", "Fri, 99 Foo 2026", "Wed, 01 Jan 2020 00:00:00 GMT", LAST, FIRST, HALF_AN_HOUR_OFF]
+)
 def test_one_odd_answer_moves_no_clock(said: str) -> None:
     wall = Wrong(timedelta(0))
     time = AzureTime(wall)

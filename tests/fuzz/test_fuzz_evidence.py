@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import msgspec
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.adapters.evidence_reading import EvidenceReader
@@ -71,6 +71,7 @@ async def pages(heads: list[Head], query: Query) -> list[str]:
     raise AssertionError("pages without an end")
 
 
+@settings(phases=(Phase.generate,))  # making a case smaller takes longer than reading it
 @given(
     st.lists(PARTS, min_size=MOST // 2, max_size=MOST).map(heads_of),
     st.integers(1, 4),
