@@ -13,6 +13,8 @@ from shared.ports import Clock
 _LOG = logging.getLogger("cmk")
 _STEP = timedelta(seconds=1)  # a Date is cut off to the second
 _WORTH_TELLING = timedelta(seconds=5)
+FARTHEST = timedelta(hours=1)  # no machine of Azure's is further out; windows and freezes go by this clock
+_TELL_AGAIN = timedelta(hours=1)
 
 
 class _Span(Struct, frozen=True):
@@ -33,13 +35,14 @@ class AzureTime:
 
     An answer's Date was written between sending and receiving. So each answer bounds the difference to a second and
     the time that it took, and many of them to far less. One that is alone in saying that it is off by more
-    than a second changes nothing.
+    than a second changes nothing, and nobody is believed that it is off by more than FARTHEST.
     """
 
     def __init__(self, wall: Clock) -> None:
         self._wall = wall
         self._ahead = timedelta(0)
         self._doubt: _Span | None = None  # what the last answer said, if it was not what this clock says
+        self._told: datetime | None = None  # when it was told last that Azure is not believed
 
     def now(self) -> datetime:
         """Return the time in UTC."""
@@ -53,18 +56,31 @@ class AzureTime:
         """Take note of an answer's Date; `sent` and `received` are this machine's time. Nonsense counts as nothing."""
         try:
             said = moment_in(date)
-        except (ValueError, TypeError):
+            span = _Span(said - received, said - sent + _STEP)
+        except (ValueError, TypeError, OverflowError):
             return
-        span = _Span(said - received, said + _STEP - sent)
         if span.least > span.most:
             return  # this machine's clock was set back meanwhile
         nearest = span.nearest(self._ahead)
         if nearest == self._ahead:
             self._doubt = None
-        elif abs(nearest - self._ahead) <= _STEP or (self._doubt is not None and span.meets(self._doubt)):
+        elif abs(nearest) <= FARTHEST and abs(nearest - self._ahead) <= _STEP:
+            self._put_right(nearest)
+        elif self._doubt is None or not span.meets(self._doubt):
+            self._doubt = span
+        elif abs(nearest) <= FARTHEST:
             self._put_right(nearest)
         else:
-            self._doubt = span
+            self._tell(nearest)
+
+    def _tell(self, ahead: timedelta) -> None:
+        now = self.here()
+        if self._told is None or abs(now - self._told) >= _TELL_AGAIN:
+            self._told = now
+            _LOG.warning(
+                "Azure says that this machine's clock is wrong by %.0f s: too much to be believed; put it right",
+                -ahead.total_seconds(),
+            )
 
     def _put_right(self, ahead: timedelta) -> None:
         if abs(ahead - self._ahead) >= _WORTH_TELLING:

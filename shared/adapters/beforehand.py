@@ -10,7 +10,7 @@ from shared.domain.beforehand import EVERYBODY, Denial, Group, Right
 from shared.domain.jsonpath import lookup, text
 from shared.domain.resource import Json
 from shared.domain.vault import plain_location
-from shared.errors import NotThere, Refusal
+from shared.errors import NotThere, Refusal, TryLater
 from shared.ports import Myself
 
 _AUTHORIZATION = "Microsoft.Authorization"
@@ -20,6 +20,7 @@ _DENIALS_API = "2022-04-01"  # [learn rest/api/authorization/deny-assignments]
 _METRICS_API = "2019-08-01-preview"  # [azure-rest-api-specs authorization, RoleAssignmentMetrics]
 _GROUPS_API = "2021-04-01"
 _PROVIDERS_API = "2021-04-01"
+_SINGLE = {"user", "serviceprincipal"}  # kinds of principals that are no groups
 
 
 class ArmBeforehand:
@@ -59,7 +60,7 @@ class ArmBeforehand:
 
     async def denials(self, subscription: str) -> tuple[Denial, ...]:
         """Return the deny assignments in a subscription that surely count for the app: those for everybody and those
-        that name it, but not those that except it. Which groups it is in, nobody says here.
+        that name it, but not those that except it, or a group: which ones it is in, nobody says here.
         """
         found = await self._listed(f"/subscriptions/{subscription}", "denyAssignments", _DENIALS_API)
         if not found:
@@ -76,7 +77,7 @@ class ArmBeforehand:
         path = f"/subscriptions/{subscription}/providers/{_AUTHORIZATION}/roleAssignmentsUsageMetrics"
         try:
             body = await self._arm.told(path, _METRICS_API)
-        except (NotThere, Refusal):
+        except (NotThere, Refusal, TryLater):  # a preview of Azure's: nothing is to hang on it
             return None
         left = lookup(body, "roleAssignmentsRemainingCount")
         return left if isinstance(left, int) else None
@@ -102,9 +103,9 @@ def _folded(body: Json, name: str) -> tuple[str, ...]:
 
 
 def _right(body: Json) -> Right:
-    said = lookup(body, "dataActions") is not None
+    tells, tells_data = (isinstance(lookup(body, name), list) for name in ("actions", "dataActions"))
     actions, not_actions = _folded(body, "actions"), _folded(body, "notActions")
-    return Right(actions, not_actions, _folded(body, "dataActions"), _folded(body, "notDataActions"), said)
+    return Right(actions, not_actions, _folded(body, "dataActions"), _folded(body, "notDataActions"), tells_data, tells)
 
 
 def _permissions(body: Json) -> list[Json]:
@@ -121,10 +122,13 @@ def _denial(body: Json, entry: Json) -> Denial:
 
 
 def _counts(body: Json, me: frozenset[str]) -> bool:
-    named, excepted = (_who(body, name) for name in ("principals", "excludePrincipals"))
-    return (not named or bool(named & {EVERYBODY, *me})) and not excepted & me
+    named = {text(lookup(one, "id")).lower() for one in _who(body, "principals")}
+    return (not named or bool(named & {EVERYBODY, *me})) and not any(
+        text(lookup(one, "id")).lower() in me or text(lookup(one, "type")).lower() not in _SINGLE
+        for one in _who(body, "excludePrincipals")
+    )
 
 
-def _who(body: Json, name: str) -> frozenset[str]:
+def _who(body: Json, name: str) -> list[Json]:
     found = lookup(body, "properties", name)
-    return frozenset(text(lookup(one, "id")).lower() for one in found) if isinstance(found, list) else frozenset()
+    return found if isinstance(found, list) else []

@@ -39,7 +39,8 @@ class _Hour(Struct):
         except (msgspec.DecodeError, RecursionError):
             self.damaged += 1
             return
-        self.closed.update(head.closes)
+        if head.closes and self.query.shows(head):  # one that is not in the answer tells nobody anything
+            self.closed.update(head.closes)
         if not self.query.wants(head) or (self.up_to is not None and head.mark > self.up_to):
             return
         self.lines[head.mark] = line

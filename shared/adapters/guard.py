@@ -124,11 +124,12 @@ class GuardedTransport(AsyncHttpTransport[Any, Any]):
             request.headers["x-ms-client-request-id"] = id_
         if host == self._cloud.arm and (change := change_reference.get()):
             request.headers["x-ms-correlation-request-id"] = correlation_of(change)
-        if bare or self._time is None:
+        if host != self._cloud.arm or self._time is None:  # whose name is in nobody's event; and one clock is enough
             return await self._inner.send(request, **options)
         sent = self._time.here()
         answer = await self._inner.send(request, **options)
-        self._time.heard(answer.headers.get("Date") or "", sent, self._time.here())
+        if not answer.headers.get("Age"):  # else somebody on the way kept it, and its Date is as old
+            self._time.heard(answer.headers.get("Date") or "", sent, self._time.here())
         return answer
 
     async def open(self) -> None:

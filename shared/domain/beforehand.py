@@ -38,13 +38,16 @@ class Group(Struct, frozen=True):
 
 
 class Right(Struct, frozen=True):
-    """What one of the app's roles allows where it was asked about; folded patterns. `tells_data`: of data, too."""
+    """What one of the app's roles allows where it was asked about; folded patterns. `tells`, `tells_data`: whether it
+    says so, of writes and of data.
+    """
 
     actions: tuple[str, ...]
     not_actions: tuple[str, ...] = ()
     data_actions: tuple[str, ...] = ()
     not_data_actions: tuple[str, ...] = ()
     tells_data: bool = True
+    tells: bool = True
 
 
 class Denial(Struct, frozen=True):
@@ -59,8 +62,11 @@ class Denial(Struct, frozen=True):
 
 
 def locked(need: Need, locks: Iterable[str]) -> Blocked | None:
-    """Return why a lock is in the way, if one is. `locks`: the scopes of those that allow reading only."""
-    found = None if need.data else next((one for one in locks if _holds(one, need.place)), None)
+    """Return why a lock is in the way, if one is. `locks`: the scopes of those that allow reading only. Whether one
+    keeps a locked identity from being given to a resource, no source says: the write does.
+    """
+    written = need.action.lower().endswith("/write")
+    found = next((one for one in locks if _holds(one, need.place)), None) if written and not need.data else None
     return Blocked(Reason.SCOPE_LOCKED, detail=f"{need.place}: {found} is locked against writing") if found else None
 
 
@@ -75,11 +81,16 @@ def denied(need: Need, denials: Iterable[Denial]) -> Blocked | None:
 
 
 def allowed(need: Need, rights: Iterable[Right]) -> bool:
-    """Return whether the app may write, as far as its roles tell: it may where they tell nothing of that kind."""
-    told = [one for one in rights if one.tells_data or not need.data]
-    if need.data:
-        return not told or any(_fits(need.action, one.data_actions, one.not_data_actions) for one in told)
-    return not told or any(_fits(need.action, one.actions, one.not_actions) for one in told)
+    """Return whether the app may write, as far as its roles tell: it may where one of them tells nothing of that kind,
+    or none is told of.
+    """
+    told = [
+        (one.data_actions, one.not_data_actions, one.tells_data)
+        if need.data
+        else (one.actions, one.not_actions, one.tells)
+        for one in rights
+    ]
+    return not told or any(not tells or _fits(need.action, these, but) for these, but, tells in told)
 
 
 def _holds(scope: str, place: str) -> bool:

@@ -123,7 +123,12 @@ def worth_keeping(report: Report) -> bool:
     A look that found all in order is none, nor is one that waits on for the same thing: they would bury the rest.
     """
     outcome, waited = report.outcome, report.item.waited if report.item else None
-    if report.wrote or report.did or isinstance(outcome, Rotated | Begun | Announced | Revoked | Stopped):
+    if (
+        report.wrote
+        or report.did
+        or report.closes
+        or isinstance(outcome, Rotated | Begun | Announced | Revoked | Stopped)
+    ):
         return True
     if isinstance(outcome, Expanded | Audited):
         return bool(outcome.blocked if isinstance(outcome, Expanded) else outcome.findings)

@@ -71,8 +71,12 @@ class Query(Struct, frozen=True):
     alone: bool = False
 
     def wants(self, head: Head) -> bool:
-        """Return whether a line is asked for."""
-        if not self.start <= head.at < self.end or (self.after is not None and head.mark <= self.after):
+        """Return whether a line is asked for, on this page or a later one."""
+        return (self.after is None or head.mark > self.after) and self.shows(head)
+
+    def shows(self, head: Head) -> bool:
+        """Return whether a line is asked for, on any page."""
+        if not self.start <= head.at < self.end:
             return False
         id_ = head.resource.rstrip("/").lower()
         below = not self.alone and id_.startswith(f"{self.resource}/")

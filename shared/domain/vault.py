@@ -134,6 +134,16 @@ def lacks(vault: Vault, key_name: str, principal: str, grants: tuple[Grant, ...]
     return tuple(one for one in access.permissions if not {one.lower(), "all"} & held)
 
 
+def perhaps_by_a_group(vault: Vault, missing: tuple[str, ...]) -> bool:
+    """Return whether entries of others give what a principal has no entry of its own for: they may be those of groups
+    that it is in, which only the directory tells.
+    """
+    if vault.rbac:
+        return False  # role assignments are asked for with those of groups
+    held = frozenset().union(*(one.permissions for one in vault.policies if not one.application))
+    return all({one.lower(), "all"} & held for one in missing)
+
+
 def covers(grant: Grant, vault: Vault, key_name: str) -> bool:
     """Return whether a grant that applies to the vault or something in it applies to the key."""
     scope, whole = fold(grant.scope), fold(vault.id)

@@ -11,13 +11,14 @@ from shared.domain.keys import KeyId
 from shared.domain.plan import Action, Facts, SetKeys
 from shared.domain.preparation import place_of
 from shared.domain.reasons import Blocked, Wait
-from shared.domain.report import Begun, Report
+from shared.domain.report import Begun, Converged, Gone, LeftAlone, Report
 from shared.domain.work import CheckResource, RotateKey
 from shared.usecases.context import Context
 from shared.usecases.not_now import switched_off
 from shared.usecases.outcomes import in_use
 
 _IDS = uuid.UUID("5c7ed7f6-1f0b-5d3c-8a55-6a0c4f1f7b02")  # any will do, as long as it stays the same
+_ENDS = Converged | Gone | LeftAlone  # nothing is left to do: what was put down and not sent is told of, too
 
 
 async def announce(context: Context, item: CheckResource, facts: Facts, step: Action) -> Wait | Blocked | None:
@@ -38,7 +39,7 @@ async def announce(context: Context, item: CheckResource, facts: Facts, step: Ac
 
 async def tell(context: Context, report: Report) -> None:
     """Hand on what came of a look at a resource, and with it of all that was put down before."""
-    if report.address is None or not worth_keeping(report):
+    if report.address is None or not (worth_keeping(report) or isinstance(report.outcome, _ENDS)):
         await context.ports.journal.append(report)
         return
     await context.ports.journal.append(replace(report, closes=context.recent.told(report.address)))

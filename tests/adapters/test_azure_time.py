@@ -6,11 +6,13 @@ from email.utils import format_datetime
 
 import pytest
 
-from shared.adapters.azure_time import AzureTime
+from shared.adapters.azure_time import FARTHEST, AzureTime
 from shared.ports import Clock
 from tests.support.azure import START
 
 SECOND = timedelta(seconds=1)
+HALF_AN_HOUR_OFF = format_datetime((START - timedelta(minutes=30)).astimezone(UTC), usegmt=True)
+LAST, FIRST = "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359"
 
 
 class Wrong(Clock):
@@ -36,7 +38,7 @@ def error(time: AzureTime, wall: Wrong) -> timedelta:
     return abs(time.now() - wall.true)
 
 
-@pytest.mark.parametrize("by", [0, 0.7, -5, 300, -3600, 86_400])
+@pytest.mark.parametrize("by", [0, 0.7, -5, 300, -3590, 3590])
 def test_two_answers_put_a_clock_right_to_the_second_and_many_to_far_less(by: float) -> None:
     wall, dice = Wrong(timedelta(seconds=by)), random.Random(1)
     time = AzureTime(wall)
@@ -59,7 +61,9 @@ def test_a_clock_that_is_right_is_left_alone() -> None:
         assert time.now() == wall.true
 
 
-@pytest.mark.parametrize("said", ["", "soon", "Fri, 99 Foo 2026", "Wed, 01 Jan 2020 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "said", ["", "soon", "Fri, 99 Foo 2026", "Wed, 01 Jan 2020 00:00:00 GMT", LAST, FIRST, HALF_AN_HOUR_OFF]
+)
 def test_one_odd_answer_moves_no_clock(said: str) -> None:
     wall = Wrong(timedelta(0))
     time = AzureTime(wall)
@@ -73,11 +77,34 @@ def test_one_odd_answer_moves_no_clock(said: str) -> None:
 def test_a_clock_that_jumps_is_put_right_again_by_the_second_answer() -> None:
     wall = Wrong(timedelta(0))
     time = AzureTime(wall)
-    for jump in (-3600, 86_400, 0):
+    for jump in (-3500, 3500, 0):
         wall.by = timedelta(seconds=jump)
         for _ in range(2):
             asks(time, wall)
         assert error(time, wall) <= 1.1 * SECOND
+
+
+@pytest.mark.parametrize("by", [-7200, 86_400, -31_536_000])
+def test_nobody_is_believed_that_a_clock_is_wrong_by_hours_and_that_is_told_once_an_hour(
+    by: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    wall = Wrong(timedelta(seconds=by))
+    time = AzureTime(wall)
+    for _ in range(90):
+        asks(time, wall)
+        wall.true += timedelta(minutes=1)
+        assert time.now() == time.here()
+    assert len(caplog.records) == 2
+
+
+def test_a_clock_is_not_moved_beyond_the_bound_by_small_steps() -> None:
+    wall = Wrong(-FARTHEST)
+    time = AzureTime(wall)
+    for _ in range(200):
+        asks(time, wall)
+        wall.true += SECOND
+        wall.by -= SECOND / 2
+    assert timedelta(0) <= time.now() - time.here() <= FARTHEST
 
 
 def test_a_clock_set_back_while_an_answer_is_on_its_way_makes_that_answer_worth_nothing() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from azure.core.credentials import AccessToken
 from azure.core.rest import HttpRequest
 from msgspec.structs import replace
 
+from shared.adapters.azure_time import AzureTime
 from shared.adapters.clouds import CLOUDS
 from shared.adapters.guard import GuardedTransport, Tokens
 from shared.domain.reasons import Reason
@@ -114,3 +118,40 @@ def test_the_correlation_id_goes_along_but_not_where_a_signature_covers_it() -> 
     correlation.reset(token)
     assert plain.headers["x-ms-client-request-id"] == "cause-1"
     assert "x-ms-client-request-id" not in signed.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "counts"),
+    [
+        (CLOUD.arm, {}, True),
+        (CLOUD.arm, {"Age": "1800"}, False),
+        ("kv-evil.vault.azure.net", {}, False),
+        ("srch.search.windows.net", {}, False),
+        ("st.queue.core.windows.net", {}, False),
+    ],
+)
+def test_only_what_resource_manager_itself_says_now_puts_the_clock_right(
+    host: str, more: dict[str, str], *, counts: bool
+) -> None:
+    class Clock:
+        seconds = 1_800_000_000
+
+        def now(self) -> datetime:
+            return datetime.fromtimestamp(self.seconds, UTC)
+
+    class Late:
+        async def send(self, request: HttpRequest, **_: Any) -> SimpleNamespace:
+            del request
+            return SimpleNamespace(headers={"Date": formatdate(clock.seconds - 600, usegmt=True), **more})
+
+    async def ask() -> None:
+        tokens = Tokens(Credential(), CLOUD)  # type: ignore[arg-type]
+        transport = GuardedTransport(Late(), CLOUD, tokens, time)  # type: ignore[arg-type]
+        for _ in range(3):
+            await transport.send(HttpRequest("GET", f"https://{host}/"))
+            clock.seconds += 2
+
+    clock = Clock()
+    time = AzureTime(clock)
+    asyncio.run(ask())
+    assert (time.here() - time.now() > timedelta(minutes=9)) is counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -89,3 +90,18 @@ def test_what_was_put_back_once_is_not_put_back_again_and_one_resource_never() -
     assert isinstance(again, CheckKey)
     assert (again.cause.revived, again.key, revived(again)) == (True, first.key, None)
     assert revived(CheckResource(Address("a", "b"), Cause("1", Source.EVENT), at, at)) is None
+
+
+def test_messages_of_the_version_before_and_after_are_read_as_far_as_they_are_known() -> None:
+    """Instances of two versions share the queue while one takes the other's place."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    item = CheckResource(Address("a", "/b"), Cause("c", Source.EVENT), now, now)
+    message = json.loads(encode(item))
+    younger = ("vain", "along", "reach", "wish", "going")
+    message["item"] = {name: value for name, value in message["item"].items() if name not in younger}
+    assert decode(json.dumps(message)) == item
+    message["item"] |= {"tomorrow": {"a": ["b"]}, "cause": message["item"]["cause"] | {"tomorrow": 1}}
+    assert decode(json.dumps(message)) == item
+    message["item"]["type"] = "tomorrow"
+    with pytest.raises(BadWorkItem, match="tomorrow"):
+        decode(json.dumps(message))

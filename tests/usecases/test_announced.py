@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.keys import parse_key_url
 from shared.domain.reasons import Reason
-from shared.domain.report import Converged
-from shared.domain.work import Cause, RotateKey, Source, Sweep
+from shared.domain.report import Begun, Converged, Report
+from shared.domain.work import Cause, RotateKey, Source, Sweep, encode
+from shared.usecases.handle import handle
 from shared.usecases.preview import preview
 from tests.support.azure import MID, OLD, Azure, account, audit_events, estate, on_azure
 from tests.support.enforced import changes, enforced, item, refusal
@@ -162,3 +164,29 @@ def test_what_is_put_down_goes_to_no_topic(tmp_path: Path) -> None:
         assert "closes" not in str(azure.outcomes())
 
     on_azure(estate(account("st1", OLD)), story, environ=evidence(tmp_path))
+
+
+def test_what_was_put_down_and_another_hand_did_meanwhile_is_closed_by_a_line(tmp_path: Path) -> None:
+    one = account("st1", OLD)
+
+    async def story(azure: Azure) -> None:
+        journal = azure.app.context.ports.journal
+        append = journal.append
+
+        async def slow(report: Report) -> None:
+            await append(report)
+            if isinstance(report.outcome, Begun):
+                await asyncio.sleep(6)  # what was known is old now
+                azure.app.context.ports.journal.append = append  # type: ignore[method-assign]
+                other = azure.instance()
+                await handle(other.context, encode(item(azure, one)))
+
+        journal.append = slow  # type: ignore[method-assign]
+        await azure.check(one)
+        assert azure.in_use(one) == MID
+        lines = await kept(azure)
+        assert [line["outcome"] for line in lines] == ["converged", "converged"]
+        assert [len(line.get("wrote", ())) for line in lines] == [1, 0]
+        assert len(lines[1]["closes"]) == 1
+
+    on_azure(estate(one), story, environ=evidence(tmp_path))

@@ -247,3 +247,99 @@ def test_what_is_asked_beforehand_is_asked_once_for_all_steps(tmp_path: Path) ->
             assert len([url for url in asked if url.endswith(question)]) == 1, question
 
     on_azure(nothing_yet(one, two, keys=KEYS), story, environ=policy(tmp_path, ALL))
+
+
+GROUP = {"id": "9c9c9c9c-0000-4000-8000-000000000001", "type": "Group"}
+OTHER = {"id": "9c9c9c9c-0000-4000-8000-000000000002", "type": "ServicePrincipal"}
+
+
+@pytest.mark.parametrize(("excepted", "refused"), [(GROUP, False), (OTHER, True), ({"id": GROUP["id"]}, False)])
+def test_a_denial_that_excepts_a_group_is_left_to_the_write(
+    tmp_path: Path, excepted: dict[str, Any], *, refused: bool
+) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        there(denial(group(), "Microsoft.Authorization/*/write", excludePrincipals=[excepted]))(azure)
+        steps = await preview(azure.app.context, item(azure, one))
+        assert steps
+        assert isinstance(steps[0], Blocked) is refused
+
+    on_azure(nothing_yet(one), story, environ=policy(tmp_path, ALL, CREATE))
+
+
+READER: dict[str, Any] = {"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []}
+MIDDLE = {**READER, "actions": ["Microsoft.*/write", "Microsoft.Authorization/*/Write"]}
+ALL_BUT = {**READER, "actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]}
+
+
+@pytest.mark.parametrize(
+    ("roles", "refused"),
+    [
+        ([], False),
+        ([READER], True),
+        ([ALL_BUT], True),
+        ([ALL_BUT, MIDDLE], False),
+        ([READER, MIDDLE], False),
+        ([READER, {"actions": None, "dataActions": None}], False),
+        (["odd", {"actions": {}}], False),
+    ],
+    ids=[
+        "none told",
+        "a reader",
+        "all but grants",
+        "one gives what another leaves out",
+        "in the middle",
+        "null",
+        "odd",
+    ],
+)
+def test_what_the_apps_roles_say_is_read_as_azure_means_it(tmp_path: Path, roles: list[Any], *, refused: bool) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        told = Answer.of({"value": roles})
+        azure.world.hooks = Hooks(before=lambda call: told if call.path.lower().endswith("/permissions") else None)
+        steps = await preview(azure.app.context, item(azure, one))
+        assert steps
+        assert isinstance(steps[0], Blocked) is refused
+
+    on_azure(nothing_yet(one), story, environ=policy(tmp_path, ALL, CREATE))
+
+
+@pytest.mark.parametrize("data", [None, []])
+def test_a_role_that_tells_nothing_of_data_is_no_reason_to_refuse_a_vault(
+    tmp_path: Path, data: list[str] | None
+) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        silent = {"actions": ["*"], "notActions": [], "dataActions": data}
+        told = Answer.of({"value": [READER, silent]})
+        azure.world.hooks = Hooks(before=lambda call: told if call.path.lower().endswith("/permissions") else None)
+        steps = await preview(azure.app.context, item(azure, one))
+        assert steps
+        assert isinstance(steps[0], Blocked) is (data is not None)
+
+    on_azure(nothing_yet(one, vault()), story, environ=new_vault(tmp_path, "{resourceGroup: rg-data}"))
+
+
+@pytest.mark.parametrize("answer", [Answer(500), Answer.of([]), Answer.of({"roleAssignmentsRemainingCount": "0"})])
+def test_figures_that_azure_does_not_tell_hold_nobody_up(tmp_path: Path, answer: Answer) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=lambda call: answer if "usagemetrics" in call.path.lower() else None)
+        assert isinstance((await enforced(azure, one)).outcome, Converged)
+
+    on_azure(nothing_yet(one), story, environ=policy(tmp_path, ALL, CREATE))
+
+
+def test_a_lock_on_the_identity_that_a_resource_gets_is_left_to_the_write(tmp_path: Path) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        there(lock(UAI))(azure)
+        assert isinstance((await enforced(azure, one)).outcome, Converged)
+
+    on_azure(nothing_yet(one, user_assigned()), story, environ=policy(tmp_path, ALL, CREATE, f"identity: {UAI}"))

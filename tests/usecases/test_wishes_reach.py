@@ -210,3 +210,62 @@ def test_the_key_that_is_used_is_reached_by_another_identity_when_somebody_wishe
         assert (again.did, again.wrote) == ((), ())
 
     on_azure(out_of_reach(one, user_assigned()), story, environ=policy(tmp_path, MAY))
+
+
+GROUP, SOMEBODY = "9c9c9c9c-0000-4000-8000-000000000001", "9c9c9c9c-0000-4000-8000-000000000002"
+WRAPPING = ["get", "wrapKey", "unwrapKey"]
+
+
+def entry(principal: str, *permissions: str, **more: str) -> dict[str, Any]:
+    return {"tenantId": TENANT, "objectId": principal, "permissions": {"keys": list(permissions)}, **more}
+
+
+def by_entries(*entries: dict[str, Any]) -> dict[str, Any]:
+    return out_of_reach(enableRbacAuthorization=False, accessPolicies=list(entries))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [[entry(GROUP, *WRAPPING)], [entry(GROUP, "All")], [entry(GROUP, "get"), entry(SOMEBODY, "wrapkey", "unwrapKey")]],
+    ids=["one", "everything", "two together"],
+)
+def test_an_access_policy_that_may_be_that_of_a_group_is_left_to_azures_answer(entries: list[dict[str, Any]]) -> None:
+    async def story(azure: Azure) -> None:
+        steps = await preview(azure.app.context, wishing(azure)) or ()
+        assert [type(step) for step in steps] == [SetKeys]
+        await granted(azure, wishing(azure))
+        assert any(line.method == "PATCH" and "/st1" in line.url for line in azure.world.log)
+
+    on_azure(by_entries(*entries), story)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [[entry(GROUP, "get", "list")], [entry(GROUP, *WRAPPING, applicationId=SOMEBODY)]],
+    ids=["too little", "for an application only"],
+)
+def test_where_no_group_could_give_it_either_the_wish_is_refused_at_once(entries: list[dict[str, Any]]) -> None:
+    async def story(azure: Azure) -> None:
+        assert blocked(await granted(azure, wishing(azure))).reason is Reason.KEY_ACCESS_DENIED
+        assert changes(azure) == []
+
+    on_azure(by_entries(*entries), story)
+
+
+def test_where_the_rule_may_grant_an_identity_gets_an_entry_of_its_own_beside_that_of_a_group(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        report = await granted(azure, wishing(azure))
+        assert isinstance(report.outcome, Converged), report.outcome
+        assert len(report.did) == 1
+        assert azure.in_use(ONE) == NEW
+
+    on_azure(by_entries(entry(GROUP, *WRAPPING)), story, environ=policy(tmp_path, MAY))
+
+
+@pytest.mark.parametrize("more", [{}, {**BY_POLICIES, "accessPolicies": [entry(GROUP, *WRAPPING)]}])
+def test_nobody_is_granted_anything_on_a_vault_of_another_tenant(tmp_path: Path, more: dict[str, Any]) -> None:
+    async def story(azure: Azure) -> None:
+        assert blocked(await granted(azure, wishing(azure))).reason is Reason.CROSS_TENANT
+        assert changes(azure) == []
+
+    on_azure(out_of_reach(tenantId=SOMEBODY, **more), story, environ=policy(tmp_path, MAY))

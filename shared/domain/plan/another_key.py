@@ -15,7 +15,7 @@ from shared.domain.reached import Reach
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Change, Edit
 from shared.domain.service import May
-from shared.domain.vault import lacks, plain_location
+from shared.domain.vault import lacks, perhaps_by_a_group, plain_location
 
 
 def admitted(changes: tuple[Edit, ...], facts: Facts) -> tuple[GrantAccess, ...] | Blocked:
@@ -57,15 +57,23 @@ def _admitted(facts: Facts, slot: str, key: KeyId) -> GrantAccess | Blocked | No
     }
     if not missing or not all(missing.values()):
         return None
+    tenant = text(lookup(facts.body, "identity", "tenantId")).lower()
+    if tenant and reach.vault.tenant and tenant != reach.vault.tenant:
+        return Blocked(Reason.CROSS_TENANT, slot, f"the vault is in tenant {reach.vault.tenant}")
     principal = next(iter(missing))
-    lacking = f"principal {principal} lacks {', '.join(missing[principal])} on {reach.vault.id}"
+    found = _own_grant(facts, slot, reach, principal, missing[principal])
+    unsure = any(perhaps_by_a_group(reach.vault, one) for one in missing.values())
+    return None if isinstance(found, Blocked) and unsure else found  # Azure's own answer decides
+
+
+def _own_grant(
+    facts: Facts, slot: str, reach: Reach, principal: str, missing: tuple[str, ...]
+) -> GrantAccess | Blocked:
+    """Return what the principal is granted itself, or why it is not."""
+    lacking = f"principal {principal} lacks {', '.join(missing)} on {reach.vault.id}"
     if facts.rule is None or May.GRANT not in facts.rule.may:
         detail = f"{lacking}; the rule would have to say may: [grant]"
         return Blocked(Reason.KEY_ACCESS_DENIED, slot, detail)
-    return _granted(facts, slot, reach, principal)
-
-
-def _granted(facts: Facts, slot: str, reach: Reach, principal: str) -> GrantAccess | Blocked:
     if bar := forbidden_vault(facts, reach.vault):
         return bar
     found = granting(reach.vault, principal, facts.service.traits_of(facts.body, slot).access)

@@ -45,10 +45,31 @@ RULES = (
         CLOCKS,
     ),
     Rule(
+        "nobody is believed that a clock is wrong by hours",
+        _AZURE_TIME,
+        "elif abs(nearest) <= FARTHEST:",
+        "elif True:",
+        AZURE_TIME,
+    ),
+    Rule(
+        "no host but Resource Manager puts the clock right",
+        "shared/adapters/guard.py",
+        "if host != self._cloud.arm or self._time is None:",
+        "if self._time is None:",
+        "tests/adapters/test_guard.py",
+    ),
+    Rule(
+        "a line is hidden only where the one that tells of it is shown",
+        "shared/adapters/evidence_reading.py",
+        "if head.closes and self.query.shows(head):",
+        "if head.closes:",
+        "tests/fuzz/test_fuzz_evidence.py",
+    ),
+    Rule(
         "one odd date moves no clock",
         _AZURE_TIME,
-        "(self._doubt is not None and span.meets(self._doubt))",
-        "span is not None",
+        "elif self._doubt is None or not span.meets(self._doubt):",
+        "elif self._doubt is None and not span:",
         AZURE_TIME,
     ),
     Rule(

@@ -12,6 +12,27 @@ _REACH = "tests/usecases/test_wishes_reach.py"
 
 RULES = (
     Rule(
+        "an access policy that may be a group's is left to Azure's answer",
+        "shared/domain/plan/another_key.py",
+        "return None if isinstance(found, Blocked) and unsure else found",
+        "return found",
+        "tests/usecases/test_wishes_reach.py",
+    ),
+    Rule(
+        "a wish grants nothing on a vault of another tenant",
+        "shared/domain/plan/another_key.py",
+        "if tenant and reach.vault.tenant and tenant != reach.vault.tenant:",
+        "if not tenant:",
+        "tests/usecases/test_wishes_reach.py",
+    ),
+    Rule(
+        "a denial that excepts a group is left to the write",
+        "shared/adapters/beforehand.py",
+        'text(lookup(one, "id")).lower() in me or text(lookup(one, "type")).lower() not in _SINGLE',
+        'text(lookup(one, "id")).lower() in me',
+        _FORESEEN,
+    ),
+    Rule(
         "what cannot be done to its end is not begun",
         "shared/usecases/courtesy.py",
         "    if bar := await foreseen(context, facts, steps):\n",
