@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
+from shared.domain.patience import PATIENCE
 from shared.domain.preparation import AssignIdentity
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Stopped
@@ -51,7 +52,9 @@ def test_an_operation_that_succeeds_and_changes_nothing_ends_after_its_patience_
         end = azure.reports[-1]
         assert isinstance(end.outcome, Stopped)
         assert end.reasons == (Reason.NOT_YET_IN_EFFECT,)
-        assert len(moves(azure.reports)) == attempts(azure) < 20
+        sent = moves(azure.reports)
+        assert len(sent) == attempts(azure) < 20
+        assert end.at - sent[0].at < PATIENCE[Reason.NOT_YET_IN_EFFECT].give_up + timedelta(minutes=15)
         assert azure.waiting() == []
 
     on_azure(using(PINNED), story)
