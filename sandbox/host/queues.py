@@ -90,7 +90,7 @@ class QueueListener:
             messages = [message async for message in await anext(pages)]
         except (ResourceNotFoundError, StopAsyncIteration):  # the queue is made by whoever writes first
             return False
-        except AzureError as error:
+        except (AzureError, ValueError) as error:  # ValueError: an answer, or a token's, that is no text at all
             logger.warning("queue %s: %s", self.queue, error)
             return False
         for message in messages:

@@ -2,6 +2,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,18 @@ def test_an_empty_or_missing_queue_is_asked_less_and_less_often(tmp_path: Path) 
     gaps = [round(later - earlier, 1) for earlier, later in pairwise(calls)]
     assert gaps[:4] == [0.1, 0.2, 0.4, 0.8]
     assert max(gaps) == 60
+
+
+def test_an_answer_that_is_no_text_is_asked_for_again(tmp_path: Path) -> None:
+    garbage = iter((b"\xff\xfe", b"<html>busy</html>", b"<QueueMessagesList>"))
+
+    async def work(stand: Stand) -> None:
+        await stand.put("hello")
+        stand.world.hooks.after = lambda _call, answer: replace(answer, body=next(garbage, answer.body))
+
+    found = run(tmp_path, work, 2_000)  # what the lost answer took stays hidden for ten minutes
+    assert [text for text, *_ in found["runs"]] == ["hello"]
+    assert (found["left"], found["poison"]) == (0, 0)
 
 
 def test_an_output_binding_writes_a_message_for_each_item_into_a_queue_made_on_demand(tmp_path: Path) -> None:
