@@ -104,6 +104,7 @@ class Connection:
         chain = [
             policies.RequestIdPolicy(),
             policies.UserAgentPolicy(base_user_agent="cmk-autopilot"),
+            policies.CustomHookPolicy(),
             policies.ContentDecodePolicy(),
             ShortRetry(),
             AsyncARMChallengeAuthenticationPolicy(self.credential, self.cloud.arm_scope),

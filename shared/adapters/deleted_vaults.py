@@ -46,7 +46,7 @@ class DeletedVaults:
         found: dict[str, str] = {}
         try:
             with translated(f"deleted vaults of {subscription}"):
-                async for one in members_of(self._client(subscription).vaults.list_deleted()):
+                async for one in members_of(self._client(subscription).vaults.list_deleted):
                     if one.name and one.properties is not None and one.properties.vault_id:
                         found[one.name.lower()] = one.properties.vault_id
         except (NotThere, Refusal):

@@ -20,7 +20,7 @@ from shared.domain.keys import KeyHistory, KeyId, KeyVersion, Material, parse_ke
 from shared.domain.life import RotationPolicy
 from shared.domain.reasons import Reason
 from shared.errors import AppError, NotThere, Refusal, TryLater
-from shared.ports import Clock
+from shared.ports import Clock, WriteSwitch
 
 if TYPE_CHECKING:
     from azure.keyvault.keys import KeyProperties, KeyVaultKey
@@ -101,8 +101,9 @@ class VaultKeys:
         same = any(shown.find(version) for version in self._plain.get(key, ()))
         return replace(shown, unasked=None) if same else shown
 
-    async def new_version(self, key: KeyId, *, if_latest_is: str) -> str:
-        """Let the vault make a new version by the key's own attributes, if its latest still is the one named.
+    async def new_version(self, key: KeyId, *, if_latest_is: str, if_on: WriteSwitch) -> str | None:
+        """Let the vault make a new version by the key's own attributes, if its latest still is the one named and
+        writing still is on; else None, for looking takes its time.
 
         Looked at and made under one lock: two wishes in this instance make one version. Two instances can still fall
         into the moment between (docs/limits.md). Raises Refusal (KEY_MOVED_ON).
@@ -113,6 +114,8 @@ class VaultKeys:
                 raise Refusal(Reason.KEY_BACKS_CERTIFICATE, key.url)
             if known.latest != if_latest_is:
                 raise Refusal(Reason.KEY_MOVED_ON, f"the latest version is {known.latest}")
+            if not await if_on.is_on():
+                return None
             self._histories.pop(key, None)
             with translated(key.url, translate_vault):
                 made = await self._client(key.host).rotate_key(key.name)
@@ -149,7 +152,7 @@ class VaultKeys:
         began = self._clock.now()
         client = self._client(key.host)
         with translated(key.url, translate_vault):
-            listed = [_mine(one, key) async for one in members_of(client.list_properties_of_key_versions(key.name))]
+            listed = [_mine(one, key) async for one in members_of(client.list_properties_of_key_versions, key.name)]
             latest = await self._latest(client, key, listed)
             if not any(_version(one) == latest for one in listed):
                 raise ValueError("a version was made while its versions were being listed")

@@ -36,7 +36,7 @@ class KeysThroughArm:
         keys, group, vault = await self._at(key)
         with translated(key.url):
             versions = tuple(
-                [_version(one, key) async for one in members_of(keys.list_versions(group, vault, key.name))]
+                [_version(one, key) async for one in members_of(keys.list_versions, group, vault, key.name)]
             )
             shown = await keys.get(group, vault, key.name)
             latest = _named(shown, key)

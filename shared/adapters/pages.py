@@ -1,25 +1,41 @@
-"""Lists that SDKs read page by page: an answer that leads back to itself must not be read for ever."""
+"""Lists that SDKs read page by page: an answer that leads back to itself must not be read for ever, and one without a
+list must not count as an empty one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from azure.core.async_paging import AsyncItemPaged
+    from azure.core.pipeline import PipelineResponse
 
 MOST_PAGES = 1_000
+_OK = 200
 _T = TypeVar("_T")
 
 
-async def members_of(paged: AsyncItemPaged[_T]) -> AsyncIterator[_T]:
-    """Yield what a list holds. Raises ValueError when it has no end."""
-    pages: Any = paged.by_page()
+async def members_of(listing: Callable[..., AsyncItemPaged[_T]], *of: str) -> AsyncIterator[_T]:
+    """Yield what an SDK's list of something holds. Raises ValueError when it has no end, or a page is none."""
+    pages: Any = listing(*of, raw_response_hook=_holds_a_list).by_page()
     turns = Turns()
     async for page in pages:
         async for one in page:
             yield one
         turns.to(pages.continuation_token)
+
+
+def _holds_a_list(answer: PipelineResponse[Any, Any]) -> None:
+    """Raise ValueError for a page without a list, which SDKs take for the end of it."""
+    response = answer.http_response
+    if response.status_code == _OK and not isinstance(_list_in(response), list):
+        raise ValueError("a page without a list")
+
+
+def _list_in(response: Any) -> Any:
+    body = response.json()
+    return body.get("value") if isinstance(body, dict) else None
 
 
 class Turns:

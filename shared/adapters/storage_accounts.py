@@ -74,7 +74,7 @@ class StorageAccounts:
             raise Refusal(Reason.UNSUPPORTED_TYPE, what.type)
         client, arm = self._client(parent, service.api_version), parent.arm
         with translated(f"{parent.url}/{what.collection}"):
-            async for scope in members_of(client.encryption_scopes.list(arm.group, arm.name)):
+            async for scope in members_of(client.encryption_scopes.list, arm.group, arm.name):
                 body = scope.as_dict()
                 if address_of(str(body["id"])).parent.lower() != parent.folded:
                     raise ValueError("a member of another collection")

@@ -14,6 +14,7 @@ from shared.domain.preparation import CreateKey, CreateVault, GrantAccess, Harde
 from shared.domain.resource import Json
 from shared.domain.revocation import TakePermissions, TakeRole
 from shared.domain.vault import Grant, Vault
+from shared.ports.running import WriteSwitch
 
 
 class VaultSite(Struct, frozen=True):
@@ -103,8 +104,10 @@ class Keys(Protocol):
         """Return what a version is made of."""
         ...
 
-    async def new_version(self, key: KeyId, *, if_latest_is: str) -> str:
-        """Make a new version by the vault's own rotation and return its name. Raises Refusal (KEY_MOVED_ON)."""
+    async def new_version(self, key: KeyId, *, if_latest_is: str, if_on: WriteSwitch) -> str | None:
+        """Make a new version by the vault's own rotation and return its name; None where writing is off by the time
+        that the key has been looked at. Raises Refusal (KEY_MOVED_ON).
+        """
         ...
 
     async def is_deleted(self, key: KeyId) -> bool:

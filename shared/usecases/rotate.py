@@ -61,16 +61,11 @@ async def _rotate(context: Context, item: RotateKey, begun: list[str]) -> tuple[
     if held is not None:
         return Stopped((held,)), held.reason is not Reason.KEY_BACKS_CERTIFICATE
     off = _ended(wait_or_give_up(Blocked(Reason.WRITES_OFF), waited=item.waited, now=now))
-    if not await _may_write(context):
+    if not await ports.switch.is_on():
         return off, False
     begun.append(await announce_version(context, item, history.key))
-    if not await _may_write(context):  # since it was asked, telling may have taken its time
-        return off, False
-    return await _make(context, item, history), True
-
-
-async def _may_write(context: Context) -> bool:
-    return await context.ports.switch.is_on()
+    made = await _make(context, item, history)
+    return (off, False) if made is None else (made, True)
 
 
 async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
@@ -91,14 +86,16 @@ async def _barred(context: Context, item: RotateKey) -> Blocked | None:
     return await _imported(context, item)
 
 
-async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Rotated | Stopped:
+async def _make(context: Context, item: RotateKey, history: KeyHistory) -> Rotated | Stopped | None:
+    """Return what came of it; None: writing was switched off since it was asked, while this was told or looked at."""
+    keys, switch = context.ports.keys, context.ports.switch
     try:
-        version = await context.ports.keys.new_version(item.key, if_latest_is=history.latest)
+        version = await keys.new_version(item.key, if_latest_is=history.latest, if_on=switch)
     except Refusal as refusal:
         if refusal.reason is not Reason.KEY_MOVED_ON:
             raise
         return Stopped((Blocked(refusal.reason, detail=refusal.detail),))
-    return Rotated(item.key, version)
+    return None if version is None else Rotated(item.key, version)
 
 
 async def _imported(context: Context, item: RotateKey) -> Blocked | None:

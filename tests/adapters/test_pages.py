@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -28,6 +29,12 @@ def circular(word: str) -> Hooks:
     return Hooks(after=after)
 
 
+def instead(call: Call, answer: Answer, word: str, body: bytes) -> Answer:
+    """Answer with this body where a list of that word was asked for."""
+    asked = word in call.url.lower() and call.method == "GET" and answer.status == 200
+    return replace(answer, body=body) if asked else answer
+
+
 @pytest.mark.parametrize("word", ["/keys/cmk/versions", "encryptionscopes"])
 def test_a_list_that_leads_back_to_itself_is_waited_out(word: str) -> None:
     async def story(azure: Azure) -> None:
@@ -39,6 +46,43 @@ def test_a_list_that_leads_back_to_itself_is_waited_out(word: str) -> None:
         azure.world.hooks = Hooks()
         await azure.drain(until=timedelta(minutes=5))
         assert (azure.in_use(ONE), azure.in_use(CHILD)) == (MID, MID)
+
+    on_azure(estate(ONE, CHILD), story)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"null", b'{"value": null}', b'{"value": {}}', b"<html>busy</html>", b"\xff"]
+)
+@pytest.mark.parametrize("word", ["/keys/cmk/versions", "encryptionscopes"])
+def test_an_answer_without_a_list_is_no_empty_list_and_is_asked_for_again(word: str, body: bytes) -> None:
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(after=lambda call, answer: instead(call, answer, word, body))
+        reports = await azure.check_key()
+        waits = [one for one in reports if isinstance(one.outcome, Waiting)]
+        assert {one.reasons for one in waits} == {(Reason.SERVICE_UNAVAILABLE,)}
+        azure.world.hooks = Hooks()
+        await azure.drain(until=timedelta(minutes=5))
+        assert (azure.in_use(ONE), azure.in_use(CHILD)) == (MID, MID)
+
+    on_azure(estate(ONE, CHILD), story)
+
+
+@pytest.mark.parametrize("word", ["/keys/cmk/versions", "encryptionscopes"])
+def test_a_later_page_without_a_list_is_not_the_end(word: str) -> None:
+    async def story(azure: Azure) -> None:
+        def after(call: Call, answer: Answer) -> Answer:
+            if "page=2" in call.url:
+                return replace(answer, status=200, body=b"{}")
+            if word not in call.url.lower() or call.method != "GET" or answer.status != 200:
+                return answer
+            first = {"value": answer.json()["value"][:1], "nextLink": f"{call.url}&page=2"}
+            return Answer.of(first)
+
+        azure.world.hooks = Hooks(after=after)
+        reports = await azure.check_key()
+        waits = [one for one in reports if isinstance(one.outcome, Waiting)]
+        assert {one.reasons for one in waits} == {(Reason.SERVICE_UNAVAILABLE,)}
+        assert any("page=2" in one.url for one in azure.world.log)
 
     on_azure(estate(ONE, CHILD), story)
 

@@ -86,8 +86,9 @@ def test_what_a_version_may_be_used_for_is_read_anew_when_the_version_was_change
 
 def test_a_key_that_backs_a_certificate_gets_no_version_whoever_asks() -> None:
     async def story(azure: Azure) -> None:
+        ports = azure.app.context.ports
         with pytest.raises(Refusal) as refused:
-            await azure.app.context.ports.keys.new_version(KEY, if_latest_is=MID)
+            await ports.keys.new_version(KEY, if_latest_is=MID, if_on=ports.switch)
         assert refused.value.reason is Reason.KEY_BACKS_CERTIFICATE
         assert [one.url for one in azure.world.log if one.method == "POST" and "/rotate" in one.url] == []
 

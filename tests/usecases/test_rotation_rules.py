@@ -353,7 +353,8 @@ def test_rotating_makes_one_version_and_moves_the_users_even_after_a_crash_in_be
 
     async def story(azure: Azure) -> None:
         item = RotateKey(KEY, Cause("c", Source.HTTP), azure.time.now(), if_latest_is=MID)
-        await azure.app.context.ports.keys.new_version(KEY, if_latest_is=MID)  # made, and then the process died
+        ports = azure.app.context.ports
+        await ports.keys.new_version(KEY, if_latest_is=MID, if_on=ports.switch)  # made, and then the process died
         await azure.put(item)
         await azure.drain()
         key = azure.world.keyring.get("kv-main", "cmk")

@@ -22,14 +22,16 @@ from tests.usecases.test_revoke_killed import ONE, USER, VAULT
 TOLD = ("begun", "announced")
 
 
-def off_once_told(azure: Azure) -> list[str]:
-    """Switch writing off as soon as the evidence has what is about to be written; returns what it was told."""
+def off_once_told(azure: Azure, by: str = "") -> list[str]:
+    """Switch writing off as soon as the evidence has what is about to be written, or with the first answer of the host
+    `by` after that; returns what the evidence was told.
+    """
     told: list[str] = []
 
     def after(call: Call, answer: Answer) -> Answer:
         line = call.body.decode("utf-8", "replace") if "appendblock" in str(call.query.get("comp")) else ""
         told.extend(one for one in TOLD if f'"outcome":"{one}"' in line)
-        if told:
+        if told and call.host.endswith(by):
             azure.environ["CMK_WRITES"] = "off"
         return answer
 
@@ -61,6 +63,20 @@ def test_a_change_and_a_new_version_wait_for_the_switch_once_more_after_they_wer
         assert key is not None
         assert [one.version for one in key.versions] == [OLD, MID]
         assert azure.in_use(account("st1", OLD)) == OLD
+
+    on_azure(estate(account("st1", OLD)), story)
+
+
+def test_a_new_version_waits_where_the_switch_is_thrown_while_its_key_is_looked_at_again() -> None:
+    async def story(azure: Azure) -> None:
+        told = off_once_told(azure, "kv-main.vault.azure.net")
+        await rotated(azure)
+        report, *_ = await azure.drain()
+        assert waits_for_the_switch(report)
+        assert set(told) == {"begun"}
+        key = azure.world.keyring.get("kv-main", "cmk")
+        assert key is not None
+        assert [one.version for one in key.versions] == [OLD, MID]
 
     on_azure(estate(account("st1", OLD)), story)
 

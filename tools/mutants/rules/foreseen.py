@@ -89,10 +89,10 @@ RULES = (
         _MEANWHILE,
     ),
     Rule(
-        "a new version waits where writing was switched off while it was put down",
-        "shared/usecases/rotate.py",
-        "if not await _may_write(context):  # since",
-        "if False:  # since",
+        "a new version waits where writing was switched off while it was put down or its key looked at",
+        "shared/adapters/keys.py",
+        "if not await if_on.is_on():",
+        "if False:",
         _MEANWHILE,
     ),
     Rule(

@@ -101,6 +101,13 @@ RULES = (
         "tests/adapters/test_pages.py",
     ),
     Rule(
+        "an answer without a list is no empty list",
+        "shared/adapters/pages.py",
+        'raise ValueError("a page without a list")',
+        "pass",
+        "tests/adapters/test_pages.py",
+    ),
+    Rule(
         "a cursor off the queue leads to the same list",
         "shared/adapters/arm.py",
         "if len(cursor) > _LONGEST_URL or not same:",
