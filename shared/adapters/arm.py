@@ -10,7 +10,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest
 
 from shared.adapters.connection import Connection
-from shared.adapters.pages import Turns
+from shared.adapters.pages import Turns, list_in
 from shared.adapters.translate import refused_with, retry_after, translated, unreadable
 from shared.domain.jsonpath import lookup, text
 from shared.domain.reasons import Reason
@@ -139,7 +139,7 @@ class Arm:
 
     async def _members(self, url: str) -> tuple[list[Json], str]:
         page = (await self._ask(HttpRequest("GET", url))).json()
-        return [body for body in page["value"] if isinstance(body, dict)], page.get("nextLink") or ""
+        return [body for body in list_in(page) if isinstance(body, dict)], page.get("nextLink") or ""
 
     def _url(self, path: str, api_version: str) -> str:
         return f"https://{self._connection.cloud.arm}{quote(path, safe='/()$')}?api-version={api_version}"

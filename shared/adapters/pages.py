@@ -27,15 +27,17 @@ async def members_of(listing: Callable[..., AsyncItemPaged[_T]], *of: str) -> As
 
 
 def _holds_a_list(answer: PipelineResponse[Any, Any]) -> None:
-    """Raise ValueError for a page without a list, which SDKs take for the end of it."""
     response = answer.http_response
-    if response.status_code == _OK and not isinstance(_list_in(response), list):
-        raise ValueError("a page without a list")
+    if response.status_code == _OK:
+        list_in(response.json())
 
 
-def _list_in(response: Any) -> Any:
-    body = response.json()
-    return body.get("value") if isinstance(body, dict) else None
+def list_in(page: Any) -> list[Any]:
+    """Return the members that a page names. Raises ValueError for one without a list: SDKs take it for an empty one."""
+    found = page.get("value") if isinstance(page, dict) else None
+    if not isinstance(found, list):
+        raise ValueError("a page without a list")  # noqa: TRY004  an answer of no use, as others are
+    return found
 
 
 class Turns:

@@ -19,6 +19,7 @@ from azure.core.rest import HttpRequest
 
 from shared.adapters.arm import Arm, checked, reply_of
 from shared.adapters.connection import Connection
+from shared.adapters.pages import list_in
 from shared.adapters.translate import translated
 from shared.domain.reasons import Reason
 from shared.domain.resource import Address, Json, Request
@@ -76,7 +77,7 @@ class SearchObjects:
         with translated(f"{parent.url}/{what.collection}"):
             url = f"{self._base(parent)}/{what.collection}?api-version={service.api_version}"
             answer = await self._ask(HttpRequest("GET", url))
-            for body in answer.json()["value"]:
+            for body in list_in(answer.json()):
                 address = Address(what.type, f"{parent.url.rstrip('/')}/{what.collection}/{body['name']}")
                 yield _with_id(body, address)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,19 @@ def test_an_answer_without_a_list_is_no_empty_list_and_is_asked_for_again(word: 
         assert (azure.in_use(ONE), azure.in_use(CHILD)) == (MID, MID)
 
     on_azure(estate(ONE, CHILD), story)
+
+
+@pytest.mark.parametrize("page", [None, [], {}, {"value": None}, {"value": {}}, {"value": "st1"}])
+def test_a_page_of_a_generic_list_holds_a_list_too(page: Any) -> None:
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(
+            before=lambda call: Answer.of(page) if "roleassignments" in call.url.lower() else None
+        )
+        with pytest.raises(TryLater) as later:
+            await azure.app.context.ports.grants.held(vault()["id"], "4b1d1b1c-0000-4000-8000-000000000001")
+        assert later.value.reason is Reason.SERVICE_UNAVAILABLE
+
+    on_azure(estate(ONE), story)
 
 
 @pytest.mark.parametrize("word", ["/keys/cmk/versions", "encryptionscopes"])
