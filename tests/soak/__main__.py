@@ -16,6 +16,7 @@ from tests.soak.tally import Tally, tried
 TOGETHER = 10  # seeds handed to a process at a time
 AFRESH = 30  # so often a process is handed some: each run under the function host leaves its modules, 10 MiB, behind
 STORIES = 5  # printed whole
+TELL = 500  # seeds between two lines where nobody sees the bar
 
 
 def main() -> int:
@@ -38,6 +39,8 @@ def main() -> int:
         for part in pool.map(tried, parts):
             whole.add(part)
             progress.update(task, advance=part.seeds, description=f"seeds, {len(whole.failed)} failed")
+            if not progress.console.is_terminal and whole.seeds % TELL == 0:
+                progress.console.print(f"{whole.seeds:,} seeds, {len(whole.failed)} failed")
             if whole.failed and wanted.stop:
                 pool.shutdown(cancel_futures=True)
                 break
