@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import batched
+from multiprocessing import get_context
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -14,7 +17,7 @@ from rich.table import Table
 from tests.soak.tally import Tally, tried
 
 TOGETHER = 10  # seeds handed to a process at a time
-AFRESH = 30  # so often a process is handed some: each run under the function host leaves its modules, 10 MiB, behind
+AFRESH = 50  # so often each process is handed some: a run under the function host leaves its modules, 10 MiB, behind
 STORIES = 5  # printed whole
 TELL = 500  # seeds between two lines where nobody sees the bar
 
@@ -31,21 +34,27 @@ def main() -> int:
     parts = [range(start, min(start + TOGETHER, end)) for start in range(wanted.first, end, TOGETHER)]
     whole, began = Tally(), time.monotonic()
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        ProcessPoolExecutor(wanted.processes, max_tasks_per_child=AFRESH) as pool,
-        Progress(*columns, transient=True) as progress,
-    ):
+    with Progress(*columns, transient=True) as progress:
         task = progress.add_task("seeds", total=wanted.seeds)
-        for part in pool.map(tried, parts):
+        for part in _carried_out(parts, wanted.processes):
             whole.add(part)
             progress.update(task, advance=part.seeds, description=f"seeds, {len(whole.failed)} failed")
             if not progress.console.is_terminal and whole.seeds % TELL == 0:
                 progress.console.print(f"{whole.seeds:,} seeds, {len(whole.failed)} failed")
             if whole.failed and wanted.stop:
-                pool.shutdown(cancel_futures=True)
                 break
     _show(whole, time.monotonic() - began)
     return 1 if whole.failed else 0
+
+
+def _carried_out(parts: list[range], processes: int) -> Iterator[Tally]:
+    """Yield what the parts came to, with new processes now and then (the executor's own max_tasks_per_child hangs)."""
+    for some in batched(parts, AFRESH * processes):
+        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+            try:
+                yield from pool.map(tried, some)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 def _show(whole: Tally, seconds: float) -> None:
