@@ -99,11 +99,11 @@ RULES = (
         "tests/usecases/test_closed_queue.py",
     ),
     Rule(
-        "nothing is rotated while writing is off",
+        "no new version is put down while writing is off",
         _ROTATE,
-        "return await context.ports.switch.is_on()",
-        "return True",
-        GUARDED_WISHES,
+        "if not await ports.switch.is_on():",
+        "if False:",
+        "tests/usecases/test_switched_off_meanwhile.py",
     ),
     Rule(
         "no key of an unknown vault is rotated",
