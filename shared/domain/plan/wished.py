@@ -93,6 +93,8 @@ def _enabled(facts: Facts, wish: Wish) -> Change | Blocked:
     slot = wish.slot or facts.service.main_slot
     if isinstance(never := facts.service.traits_of(facts.body, slot).ability(Verb.ENABLE), Reason):
         return Blocked(never, slot, "it uses no key of yours")
+    if lacking := facts.service.incapable(facts.body):
+        return Blocked(Reason.NOT_CAPABLE, slot, lacking)
     if wish.key is None:
         return Blocked(Reason.BAD_REQUEST, slot, "it uses no key of yours; name the one that it shall use")
     if not slot:
