@@ -209,6 +209,19 @@ def test_a_vaults_firewall_is_no_bar_to_services_that_it_trusts(
     on_azure(described, story, environ=environ)
 
 
+def test_what_a_perimeter_lets_in_nobody_reads_so_it_is_told_of_where_a_resource_begins_behind_one(
+    tmp_path: Path,
+) -> None:
+    one = PLAIN["storage"]
+
+    async def story(azure: Azure) -> None:
+        assert isinstance((await told(azure, str(one["id"]))).outcome, Converged)
+        assert all("SecuredByPerimeter" in each.to_do for each in azure.reports if each.wrote)
+
+    described = nothing_yet(one, vault(publicNetworkAccess="SecuredByPerimeter"))
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING, CREATE))
+
+
 @pytest.mark.parametrize("given", [{}, {"CMK_FIRST_PARTY": f"{DATABRICKS}=not-an-id"}], ids=["nothing", "no id"])
 def test_an_application_of_azures_own_is_granted_only_when_its_object_id_is_given(
     tmp_path: Path, given: dict[str, str]

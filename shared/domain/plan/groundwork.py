@@ -44,7 +44,8 @@ def remarks(facts: Facts, ground: Ground) -> str:
     """Return what people should know of a first key on this ground all the same."""
     vault, trusted = ground.vault, facts.service.traits_of(facts.body).acts.trusted
     shut = f"{vault.id}: {vault.shut}, and no source says that this service gets through" if vault.shut else ""
-    return "; ".join(filter(None, (apart(vault, ground.location), shut if trusted is None else "", ground.remark)))
+    unsure = shut if trusted is None or vault.perimeter else ""
+    return "; ".join(filter(None, (apart(vault, ground.location), unsure, ground.remark)))
 
 
 def weaker(history: KeyHistory, target: KeyRef, rule: Rule, traits: Traits) -> str:
