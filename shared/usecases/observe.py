@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from msgspec import Struct
@@ -138,8 +139,7 @@ async def _history(
 ) -> KeyHistory | Blocked:
     ports = context.ports
     if await ports.vaults.by_host(key.host) is None:
-        hsm = ".managedhsm." in key.host
-        return Blocked(Reason.MANAGED_HSM if hsm else Reason.VAULT_NOT_KNOWN, detail=key.host)
+        return await _unknown(context, key.host, used=bool(uses))
     try:
         history = await ports.keys.history(key, not_older_than=as_of)
         named = {use.configured.version for use in uses} | {use.effective for use in uses}
@@ -157,6 +157,17 @@ async def _history(
     except Refusal as refusal:
         return Blocked(refusal.reason, detail=refusal.detail)
     return history
+
+
+async def _unknown(context: Context, host: str, *, used: bool) -> Blocked:
+    """Return what is known of a vault that nobody has: one whose keys a resource uses may have been deleted."""
+    if ".managedhsm." in host:
+        return Blocked(Reason.MANAGED_HSM, detail=host)
+    deleted = ""
+    if used:
+        with suppress(TryLater):
+            deleted = await context.ports.vaults.deleted(host)
+    return Blocked(Reason.VAULT_DELETED, detail=deleted) if deleted else Blocked(Reason.VAULT_NOT_KNOWN, detail=host)
 
 
 async def with_materials(

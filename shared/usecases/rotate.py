@@ -53,8 +53,8 @@ def _ended(step: Wait | Blocked) -> Outcome:
 async def _rotate(context: Context, item: RotateKey, begun: list[str]) -> tuple[Outcome, bool]:
     """Return what came of it, and whether the key's users are to be looked at."""
     ports = context.ports
-    if barred := await _barred(context, item):
-        return Stopped((barred,)), False
+    if bar := await barred(context, item):
+        return Stopped((bar,)), False
     now = ports.clock.now()
     history = await ports.keys.history(item.key, not_older_than=now)
     held = _held_back(history, item)
@@ -75,8 +75,8 @@ async def _may_write(context: Context) -> bool:
 
 async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
     """Return why a rotation would be held back, or None if it would make a version. Raises AppError."""
-    if barred := await _barred(context, item):
-        return barred
+    if bar := await barred(context, item):
+        return bar
     try:
         history = await context.ports.keys.history(item.key, not_older_than=context.ports.clock.now())
     except NotThere as error:
@@ -84,7 +84,7 @@ async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
     return _held_back(history, item)
 
 
-async def _barred(context: Context, item: RotateKey) -> Blocked | None:
+async def barred(context: Context, item: RotateKey) -> Blocked | None:
     """Return why the key is none of ours to rotate, whatever anybody wishes."""
     vaults = context.ports.vaults
     if await vaults.by_host(item.key.host) is None:
