@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +23,8 @@ from shared.usecases.context import FRESH, Context
 from shared.usecases.founding import acquainted
 from shared.usecases.reach import NOTHING_ASKED, reach_of, reach_of_wished
 from shared.usecases.survey import survey
+
+DELETED_FOR = timedelta(hours=1)  # that it is remembered which vault was deleted
 
 
 class Seen(Struct, frozen=True):
@@ -166,8 +168,21 @@ async def _unknown(context: Context, host: str, *, used: bool) -> Blocked:
     deleted = ""
     if used:
         with suppress(TryLater):
-            deleted = await context.ports.vaults.deleted(host)
+            deleted = await _deleted(context, host)
     return Blocked(Reason.VAULT_DELETED, detail=deleted) if deleted else Blocked(Reason.VAULT_NOT_KNOWN, detail=host)
+
+
+async def _deleted(context: Context, host: str) -> str:
+    """Return the id of the deleted vault of a host, or "". It takes a list for each subscription, so the answer holds
+    for a while.
+    """
+    what, now = f"deleted vault {host}", context.ports.clock.now()
+    known = context.recent.seen(what, now - DELETED_FOR)
+    if isinstance(known, str):
+        return known
+    found = await context.ports.vaults.deleted(host)
+    context.recent.note_seen(what, found, now)
+    return found
 
 
 async def with_materials(

@@ -225,6 +225,7 @@ def test_any_look_at_a_user_of_a_deleted_vault_says_that_it_was_deleted(body: di
         await azure.put(Sweep(Cause("s", Source.TIMER), azure.time.now()))
         found = [one.reasons for one in await azure.drain() if isinstance(one.item, LOOK)]
         assert found == [(Reason.VAULT_DELETED,)]
+        assert sum("deletedVaults" in line.url for line in azure.world.log) == 1
 
     on_azure(with_vault(body), story)
 
