@@ -28,6 +28,7 @@ def load(text: str) -> tuple[Any, dict[Path, int]]:
         lines: dict[Path, int] = {}
         if node is not None:
             _walk(node, (), lines)
+            _check_scalars(loader, node)
         return (loader.construct_document(node) if node is not None else None), lines
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadPolicy([_problem(error)]) from error
@@ -51,6 +52,23 @@ def _walk(node: yaml.Node, path: Path, lines: dict[Path, int]) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for at, value in enumerate(node.value):
             _walk(value, (*path, at), lines)
+
+
+def _check_scalars(loader: yaml.SafeLoader, node: yaml.Node) -> None:
+    """Read each value by itself: YAML tells nothing of the line of a date that is none."""
+    nodes = [node]
+    while nodes:
+        one = nodes.pop()
+        if isinstance(one, yaml.ScalarNode):
+            try:
+                loader.construct_object(one)
+            except ValueError as error:
+                what = f"{one.value[:50]!r}: {error}"
+                raise yaml.constructor.ConstructorError(None, None, what, one.start_mark) from error
+        elif isinstance(one, yaml.SequenceNode):
+            nodes += one.value
+        elif isinstance(one, yaml.MappingNode):
+            nodes += [part for pair in one.value for part in pair]
 
 
 def _problem(error: Exception) -> PolicyProblem:

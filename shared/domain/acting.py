@@ -35,3 +35,8 @@ class Acting(Struct, frozen=True):
     shown: Callable[[Json], str] | None = None
     above: Callable[[Json], str] | None = None
     application: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Return whether a resource reaches its key by its own identities and by nothing else."""
+        return self.told is identities_told and not self.application and self.shown is None and self.above is None

@@ -63,5 +63,5 @@ def _value(name: str, site: Site) -> str:
     if name.startswith(_TAG):
         wanted = name.removeprefix(_TAG).strip().lower()
         return next((value.strip() for tag, value in site.tags.items() if tag.lower() == wanted), "")
-    known = {"location": plain_location(site.location), "subscription": site.subscription}
-    return known.get(name) or site.type.partition("/")[0].rpartition(".")[2].lower()
+    service = site.type.partition("/")[0].rpartition(".")[2].lower()
+    return {"location": plain_location(site.location), "subscription": site.subscription, "service": service}[name]

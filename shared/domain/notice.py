@@ -96,15 +96,25 @@ def _text(notice: Notice) -> str:
 def _teams(notice: Notice) -> Json:
     title: Json = {"type": "TextBlock", "text": f"CMK Autopilot: {notice.title}", "weight": "Bolder", "wrap": True}
     lines: list[Json] = [{"type": "TextBlock", "text": one, "wrap": True} for one in _text(notice).split("\n")]
+    for block in (title, *lines):
+        block["text"] = _unlinked(block["text"])
     schema = "http://adaptivecards.io/schemas/adaptive-card.json"
     card = {"$schema": schema, "type": "AdaptiveCard", "version": "1.4", "body": [title, *lines]}
     return {"type": "message", "attachments": [{"contentType": _CARD, "contentUrl": None, "content": card}]}
 
 
+def _unlinked(text: str) -> str:
+    """Return the text without what a TextBlock makes of it: a link that shows other words than its target, and dates.
+    Tags and names are anybody's words [learn adaptive-cards/authoring-cards/text-features].
+    """
+    return text.replace("](", "] (").replace("{{", "{ {")
+
+
 def _slack(notice: Notice) -> Json:
-    # The three characters that mean something there [docs.slack.dev, formatting message text].
+    # The three characters that mean something there; `mrkdwn` is about the rest [docs.slack.dev, formatting message
+    # text; api.slack.com/reference/messaging/payload].
     text = f"CMK Autopilot: {notice.title}\n{_text(notice)}"
-    return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+    return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), "mrkdwn": False}
 
 
 def _generic(notice: Notice) -> Json:

@@ -14,6 +14,7 @@ from shared.domain.service import May
 _GROUP = re.compile(r"[\w.()-]{1,90}")  # [learn azure-resource-manager/management/resource-name-rules]
 _SUBSCRIPTION = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _IDENTITY = "microsoft.managedidentity/userassignedidentities"
+_MOST_TAGS, _LONGEST_TAG = 15, 512  # of a key [learn key-vault/keys/about-keys-details, key tags]
 _BEFORE_EXPIRY = 7  # days between a rotation and the end of the version before it, at least
 
 
@@ -40,6 +41,10 @@ def _problems_of_new(rule: Rule, like: NewKey) -> Iterator[tuple[str, str]]:
         yield "createKey", "needs may: [create-key]"
     if like.not_before is not None and like.not_before.tzinfo is None:
         yield "createKey", "notBefore needs a time zone, such as 2026-05-01T00:00:00Z"
+    if len(like.tags) > _MOST_TAGS or any(not 0 < len(name.strip()) <= _LONGEST_TAG for name in like.tags):
+        yield "createKey", f"tags: a key has {_MOST_TAGS} at most, each with a name of up to {_LONGEST_TAG} characters"
+    elif any(len(value) > _LONGEST_TAG for value in like.tags.values()):
+        yield "createKey", f"tags: a value has {_LONGEST_TAG} characters at most"
     ends, rotates = like.expires_after_days, like.rotate_after_days
     if ends is not None and rotates is not None and rotates + _BEFORE_EXPIRY > ends:
         yield "createKey", f"rotateAfterDays must be {_BEFORE_EXPIRY} days before expiresAfterDays at least"

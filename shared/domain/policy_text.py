@@ -119,7 +119,7 @@ class _Reader:
             return msgspec.convert(value, form)
         except msgspec.ValidationError as error:
             text, _, place = str(error).partition(" - at `$")
-            self._tell((*path, *_steps(place.rstrip("`"))), text + _allowed(form))
+            self._tell((*path, *_steps(place.rstrip("`"))), text + (_allowed(form) or _quotes(text)))
             return None
 
     def _where(self, value: Any, path: Path) -> Where | None:
@@ -178,6 +178,12 @@ def _allowed(form: Any) -> str:
     if not (isinstance(word, type) and issubclass(word, Enum)):
         return ""
     return f"; say {', '.join(str(one.value) for one in word)}"
+
+
+def _quotes(text: str) -> str:
+    """Return what helps where YAML took a text for something else: 22:00 for a number, on for a boolean."""
+    other = text.startswith("Expected `str`") and text.endswith(("`int`", "`float`", "`bool`", "`date`", "`datetime`"))
+    return "; put it in quotes" if other else ""
 
 
 def _written(path: Path) -> str:

@@ -81,6 +81,7 @@ class Reason(Enum):
     HOP_ONLY = "hop_only"
     CHANGES_MODE = "changes_mode"
     REQUEST_FORM = "request_form"
+    NOT_CAPABLE = "not_capable"
     KEY_IS_AT_STORAGE = "key_is_at_storage"
     KEY_IS_AT_ENCRYPTION_SET = "key_is_at_encryption_set"
     KEY_IS_BELOW = "key_is_below"

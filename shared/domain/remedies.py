@@ -217,6 +217,11 @@ REMEDIES = {
     Reason.REQUEST_FORM: (
         "Azure enables customer-managed keys for this kind only on request (aka.ms/cogsvc-cmk). Ask for it first."
     ),
+    Reason.NOT_CAPABLE: (
+        "As it is, this resource takes no key of yours, and nothing was begun. Change what the detail names, such as "
+        "its tier, where the service lets you; else make a new one and move, or leave it to the platform's key by a "
+        "rule."
+    ),
     Reason.KEY_IS_AT_STORAGE: "This kind keeps its data in a storage account of yours. Change the key there.",
     Reason.KEY_IS_AT_ENCRYPTION_SET: (
         "A disk encryption set holds the key. Change it there; all its disks follow. A disk on the platform's key is "

@@ -171,6 +171,11 @@ def nothing_unfinished(_body: Json) -> str:
     return ""
 
 
+def nothing_lacking(_body: Json) -> str:
+    """Say that nothing a body shows keeps a resource from a first key."""
+    return ""
+
+
 def by_itself(_body: Json) -> tuple[str, ...]:
     """Say that a resource uses no key through another one."""
     return ()
@@ -193,7 +198,8 @@ class Service(Struct, frozen=True):
     `dependents` returns the ids of resources that come into being with this one and have keys of their own, whatever
     their type; `naming` the lists below it that name more; `through` those whose keys it uses besides, or instead of,
     the ones that it names. `unfinished` tells what people have left to do for the change before, and without which the
-    next is not made.
+    next is not made. `incapable` tells what of a resource, such as its tier, keeps it from a first key, whatever is
+    done for it.
     """
 
     type: str
@@ -210,6 +216,7 @@ class Service(Struct, frozen=True):
     slots: Mapping[str, Traits] = MappingProxyType({})
     withheld: Callable[[Json], str] = nothing_withheld
     unfinished: Callable[[Json], str] = nothing_unfinished
+    incapable: Callable[[Json], str] = nothing_lacking
     through: Callable[[Json], tuple[str, ...]] = by_itself
     audience: Audience = Audience.ARM  # where it is read
     dependents: Callable[[Json], tuple[str, ...]] = nothing_depends

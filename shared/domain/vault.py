@@ -11,6 +11,7 @@ from msgspec import Struct
 from shared.domain.jsonpath import lookup, text
 from shared.domain.resource import Json, fold
 
+PERIMETER = "SecuredByPerimeter"  # its rules override the vault's own [learn private-link/network-security-perimeter]
 MOST_POLICIES = 1024  # access policies of one vault [learn key-vault/general/assign-access-policy]
 _DATA = "microsoft.keyvault/vaults/keys/"
 # Key permissions of access policies that are called otherwise among the data actions of roles
@@ -73,6 +74,7 @@ class Vault(Struct, frozen=True):
     protected: bool  # and nobody can purge them before their time: purge protection
     shut: str = ""  # what keeps callers from outside away: "defaultAction Deny", "publicNetworkAccess Disabled"
     closed: bool = False  # even to trusted services
+    perimeter: bool = False  # a network security perimeter decides instead; what that lets in is not read
     premium: bool = False  # it makes keys in hardware
     policies: tuple[Policy, ...] = ()
 
@@ -89,8 +91,11 @@ def vault_of(body: Json) -> Vault:
     properties = lookup(body, "properties")
     rules = lookup(properties, "networkAcls")
     shut = "defaultAction Deny" if text(lookup(rules, "defaultAction")).lower() == "deny" else ""
-    if text(lookup(properties, "publicNetworkAccess")).lower() == "disabled":
+    public = text(lookup(properties, "publicNetworkAccess")).lower()
+    if public == "disabled":
         shut = "publicNetworkAccess Disabled"
+    if public == PERIMETER.lower():
+        shut = f"publicNetworkAccess {PERIMETER}"
     policies = lookup(properties, "accessPolicies")
     return Vault(
         id=text(lookup(body, "id")).rstrip("/"),
@@ -101,7 +106,8 @@ def vault_of(body: Json) -> Vault:
         recoverable=lookup(properties, "enableSoftDelete") is not False,
         protected=lookup(properties, "enablePurgeProtection") is True,
         shut=shut,
-        closed=bool(shut) and text(lookup(rules, "bypass")).lower() == "none",
+        closed=bool(shut) and public != PERIMETER.lower() and text(lookup(rules, "bypass")).lower() == "none",
+        perimeter=public == PERIMETER.lower(),
         premium=text(lookup(properties, "sku", "name")).lower() == "premium",
         policies=tuple(_policy(one) for one in policies) if isinstance(policies, list) else (),
     )

@@ -9,7 +9,7 @@ from msgspec import Struct
 from shared.domain.jsonpath import lookup, text
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Json
-from shared.domain.vault import vault_of
+from shared.domain.vault import PERIMETER, vault_of
 from shared.domain.vault_rules import KeysExpected, VaultExpected
 
 # What makes a diagnostic setting keep every use of a key: the category itself or a group that it is in
@@ -46,11 +46,12 @@ def _network(body: Json, expect: VaultExpected) -> Iterator[Blocked]:
     [azure-mgmt-keyvault 14.1.0, NetworkRuleSet].
     """
     properties = lookup(body, "properties")
-    disabled = text(lookup(properties, "publicNetworkAccess")).lower() == "disabled"
+    public = text(lookup(properties, "publicNetworkAccess")).lower()
+    disabled = public == "disabled"
     denies = text(lookup(properties, "networkAcls", "defaultAction")).lower() == "deny"
     if expect.public_network is False and not disabled:
         yield Blocked(Reason.VAULT_OPEN, detail="publicNetworkAccess is not Disabled")
-    if expect.public_network == "trustedServices":
+    if expect.public_network == "trustedServices" and public != PERIMETER.lower():
         if not (disabled or denies):
             yield Blocked(Reason.VAULT_OPEN, detail="its firewall lets every network in")
         elif text(lookup(properties, "networkAcls", "bypass")).lower() == "none":

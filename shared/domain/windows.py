@@ -15,6 +15,7 @@ _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _LOOK_AHEAD = 15  # days: a window lost to a change of the clocks comes again a week later
 _LONGEST_FREEZE = timedelta(days=366)
 _DAY = timedelta(days=1)
+_YEARS = 2000, 2999  # of a freeze: beyond them there is no day before or after to reckon with
 
 
 class Day(Enum):
@@ -125,6 +126,8 @@ def freeze_problems(freezes: Sequence[Freeze]) -> Iterator[str]:
             yield f"to {freeze.end} is before from {freeze.start}"
         elif freeze.end - freeze.start > _LONGEST_FREEZE:
             yield "longer than a year; say rotation: report instead"
+        if not _YEARS[0] <= freeze.start.year <= freeze.end.year <= _YEARS[1]:
+            yield f"a year from {_YEARS[0]} to {_YEARS[1]}"
         yield from _zone_problems(freeze.timezone)
 
 

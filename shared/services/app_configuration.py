@@ -16,6 +16,7 @@ from shared.services.taken_for_granted import FOLLOWING
 
 API_VERSION = "2024-06-01"  # [SDK azure-mgmt-appconfiguration 5.0.0]
 SLOT = "encryption"
+_WITHOUT_KEYS = {"free", "developer"}  # [learn azure-app-configuration/faq, tiers]
 _KEY = ("properties", "encryption", "keyVaultProperties")
 
 
@@ -37,6 +38,11 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     if edit.identity is not None:
         key = replaced(key, "identityClientId", client_id_of(body, edit.identity) if edit.identity else None)
     return (patch(body, API_VERSION, {"properties": {"encryption": {"keyVaultProperties": key}}}),)
+
+
+def _tier(body: Json) -> str:
+    sku = text(lookup(body, "sku", "name"))
+    return f"its tier is {sku}; a key takes Standard or Premium" if sku.lower() in _WITHOUT_KEYS else ""
 
 
 SERVICES = (
@@ -65,5 +71,6 @@ SERVICES = (
         read=_read,
         write=_write,
         main_slot=SLOT,
+        incapable=_tier,
     ),
 )

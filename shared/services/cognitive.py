@@ -23,6 +23,7 @@ API_VERSION = "2025-09-01"  # [SDK azure-mgmt-cognitiveservices 14.1.0]
 SLOT = "encryption"
 _VAULT = "microsoft.keyvault"
 _OPENAI_KIND = "openai"
+_CAPABLE = "CustomerManagedKey"
 _WITH_PROJECTS = "aiservices"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}")  # of a project [bicep-types-az cognitiveservices 2025-06-01]
 _RSA_2048 = KeyRules(frozenset({("RSA", 2048), ("RSA-HSM", 2048)}))
@@ -88,6 +89,14 @@ def _naming(body: Json) -> tuple[Naming, ...]:
     projects = [one for one in told if isinstance(one, str) and _NAME.fullmatch(one)] if isinstance(told, list) else []
     paths = ("connections", *(f"projects/{one}/connections" for one in projects))
     return tuple(Naming(path, named_in) for path in paths)
+
+
+def _without_keys(body: Json) -> str:
+    """Return what an account lacks, where it tells what it has."""
+    known = lookup(body, "properties", "capabilities")
+    names = {text(lookup(one, "name")).lower() for one in (known if isinstance(known, list) else [])}
+    sku = text(lookup(body, "sku", "name"))
+    return f"sku {sku}: it has not the capability {_CAPABLE}" if names and _CAPABLE.lower() not in names else ""
 
 
 def _read_scope(body: Json) -> tuple[KeyUse, ...]:
@@ -251,6 +260,7 @@ ACCOUNTS = Service(
     children=(ChildList(SCOPES.type, "encryptionScopes", LISTS),),
     through=_storage_of,
     naming=_naming,
+    incapable=_without_keys,
     kinds=MappingProxyType(
         {
             _OPENAI_KIND: _OPENAI,

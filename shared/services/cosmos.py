@@ -19,6 +19,7 @@ from shared.services.pointers import identifier_as_written, patch
 
 API_VERSION = "2026-03-15"  # [SDK azure-mgmt-cosmosdb 10.0.0]
 SLOT = "keyVaultKeyUri"
+_FROM_THE_BEGINNING = {"enablecassandra", "enablenosqlvectorsearch"}  # [how-to-setup-...-existing-accounts]
 _VERSIONED = "URI with a version"
 
 
@@ -60,6 +61,14 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
         chosen = f"UserAssignedIdentity={change.identity}" if change.identity else "SystemAssignedIdentity"
         changed["defaultIdentity"] = chosen
     return (patch(body, API_VERSION, {"properties": changed}),)
+
+
+def _made_for(body: Json) -> str:
+    """Return what an account was made for that takes a key only at its creation."""
+    known = lookup(body, "properties", "capabilities")
+    names = [text(lookup(one, "name")) for one in (known if isinstance(known, list) else [])]
+    found = next((one for one in names if one.lower() in _FROM_THE_BEGINNING), "")
+    return f"an account with {found} takes a key only when it is made" if found else ""
 
 
 def _told(body: Json) -> tuple[str, ...]:
@@ -135,6 +144,7 @@ ACCOUNTS = Service(
     read=_read,
     write=_write,
     main_slot=SLOT,
+    incapable=_made_for,
     kinds=MappingProxyType({_VERSIONED.lower(): _NAMING_A_VERSION}),
     kind_of=_form,
 )

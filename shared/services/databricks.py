@@ -97,6 +97,11 @@ def _write(body: Json, edits: tuple[Edit, ...]) -> tuple[Request, ...]:
     return (put(body, API_VERSION, sent),)
 
 
+def _tier(body: Json) -> str:
+    sku = text(lookup(body, "sku", "name"))
+    return f"its tier is {sku}; a key takes Premium" if sku.lower() == "standard" else ""
+
+
 def _shown(identity: str) -> Callable[[Json], str]:
     """Return what reads the object id of an identity of the workspace's managed resources."""
     return lambda body: text(lookup(body, "properties", identity, "principalId")).lower()
@@ -164,5 +169,6 @@ SERVICES = (
         write=_write,
         slots={SERVICES_KEY: _TRAITS, DISK: _DISK_TRAITS, DBFS: _DBFS_TRAITS},
         main_slot=SERVICES_KEY,
+        incapable=_tier,
     ),
 )

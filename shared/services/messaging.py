@@ -82,6 +82,13 @@ def _pointing(entry: Any, change: Change | None) -> Any:
     return replaced(entry, "identity", {"userAssignedIdentity": change.identity} if change.identity else None)
 
 
+def _tier(body: Json) -> str:
+    """Say which tier takes no key; a namespace of a dedicated cluster is called Standard, and takes one."""
+    sku = text(lookup(body, "sku", "name"))
+    takes = sku.lower() in {"", "premium"} or text(lookup(body, "properties", "clusterArmId"))
+    return "" if takes else f"its tier is {sku}; a key takes Premium, or a dedicated cluster"
+
+
 def _namespaces(type_: str) -> Service:
     return Service(
         type=type_,
@@ -117,6 +124,7 @@ def _namespaces(type_: str) -> Service:
         read=_read,
         write=_write,
         main_slot=slot(0),
+        incapable=_tier,
     )
 
 

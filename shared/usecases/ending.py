@@ -33,6 +33,7 @@ from shared.domain.work import MOST_PAGES, CheckKey, EndingKey, RotateKey, Sweep
 from shared.errors import AppError, NotTaken, NotThere, Refusal, TryLater
 from shared.usecases.context import Context
 from shared.usecases.placing import rule_for
+from shared.usecases.rotate import barred
 from shared.usecases.waiting import step_for, waited_for
 
 AFTER = timedelta(seconds=90)  # the look at the users lists what lies below them; what it finds is remembered so long
@@ -186,9 +187,11 @@ async def _decided(context: Context, item: EndingKey, found: _End, tally: Tally)
     if not tally.users:
         return Answered()
     why_not = why_not_rotated(tally, found.history, found.policy)
+    wish = RotateKey(item.key, item.cause, context.ports.clock.now(), if_latest_is=found.history.latest)
+    if not why_not and (bar := await barred(context, wish)):  # else nobody would be told of who is at risk
+        why_not = f"{bar.reason.value}, {bar.detail}"
     if not why_not:
-        now = context.ports.clock.now()
-        await context.ports.queue.put(RotateKey(item.key, item.cause, now, if_latest_is=found.history.latest))
+        await context.ports.queue.put(wish)
         return Expanded(tally.users, 1, more=False)
     end = found.ending
     reason = Reason.EXPIRED if end.over else Reason.NEAR_EXPIRY

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +23,8 @@ from shared.usecases.context import FRESH, Context
 from shared.usecases.founding import acquainted
 from shared.usecases.reach import NOTHING_ASKED, reach_of, reach_of_wished
 from shared.usecases.survey import survey
+
+DELETED_FOR = timedelta(hours=1)  # that it is remembered which vault was deleted
 
 
 class Seen(Struct, frozen=True):
@@ -138,8 +141,7 @@ async def _history(
 ) -> KeyHistory | Blocked:
     ports = context.ports
     if await ports.vaults.by_host(key.host) is None:
-        hsm = ".managedhsm." in key.host
-        return Blocked(Reason.MANAGED_HSM if hsm else Reason.VAULT_NOT_KNOWN, detail=key.host)
+        return await _unknown(context, key.host, used=bool(uses))
     try:
         history = await ports.keys.history(key, not_older_than=as_of)
         named = {use.configured.version for use in uses} | {use.effective for use in uses}
@@ -157,6 +159,30 @@ async def _history(
     except Refusal as refusal:
         return Blocked(refusal.reason, detail=refusal.detail)
     return history
+
+
+async def _unknown(context: Context, host: str, *, used: bool) -> Blocked:
+    """Return what is known of a vault that nobody has: one whose keys a resource uses may have been deleted."""
+    if ".managedhsm." in host:
+        return Blocked(Reason.MANAGED_HSM, detail=host)
+    deleted = ""
+    if used:
+        with suppress(TryLater):
+            deleted = await _deleted(context, host)
+    return Blocked(Reason.VAULT_DELETED, detail=deleted) if deleted else Blocked(Reason.VAULT_NOT_KNOWN, detail=host)
+
+
+async def _deleted(context: Context, host: str) -> str:
+    """Return the id of the deleted vault of a host, or "". It takes a list for each subscription, so the answer holds
+    for a while.
+    """
+    what, now = f"deleted vault {host}", context.ports.clock.now()
+    known = context.recent.seen(what, now - DELETED_FOR)
+    if isinstance(known, str):
+        return known
+    found = await context.ports.vaults.deleted(host)
+    context.recent.note_seen(what, found, now)
+    return found
 
 
 async def with_materials(

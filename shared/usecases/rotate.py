@@ -53,8 +53,8 @@ def _ended(step: Wait | Blocked) -> Outcome:
 async def _rotate(context: Context, item: RotateKey, begun: list[str]) -> tuple[Outcome, bool]:
     """Return what came of it, and whether the key's users are to be looked at."""
     ports = context.ports
-    if barred := await _barred(context, item):
-        return Stopped((barred,)), False
+    if bar := await barred(context, item):
+        return Stopped((bar,)), False
     now = ports.clock.now()
     history = await ports.keys.history(item.key, not_older_than=now)
     held = _held_back(history, item)
@@ -70,16 +70,21 @@ async def _rotate(context: Context, item: RotateKey, begun: list[str]) -> tuple[
 
 async def would_rotate(context: Context, item: RotateKey) -> Blocked | None:
     """Return why a rotation would be held back, or None if it would make a version. Raises AppError."""
-    if barred := await _barred(context, item):
-        return barred
-    return _held_back(await context.ports.keys.history(item.key, not_older_than=context.ports.clock.now()), item)
+    if bar := await barred(context, item):
+        return bar
+    try:
+        history = await context.ports.keys.history(item.key, not_older_than=context.ports.clock.now())
+    except NotThere as error:
+        return Blocked(Reason.KEY_NOT_FOUND, detail=error.detail)
+    return _held_back(history, item)
 
 
-async def _barred(context: Context, item: RotateKey) -> Blocked | None:
+async def barred(context: Context, item: RotateKey) -> Blocked | None:
     """Return why the key is none of ours to rotate, whatever anybody wishes."""
     vaults = context.ports.vaults
     if await vaults.by_host(item.key.host) is None:
-        return Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host)
+        hsm = ".managedhsm." in item.key.host
+        return Blocked(Reason.MANAGED_HSM if hsm else Reason.VAULT_NOT_KNOWN, detail=item.key.host)
     id_ = await vaults.id_of(item.key.host) if context.own.resource_groups else ""
     if id_ and address_of(id_).group_id in context.own.resource_groups:
         return Blocked(Reason.OWN_RESOURCE, detail=f"{item.key.host} lies in the app's own resource group")

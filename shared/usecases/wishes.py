@@ -45,6 +45,7 @@ from shared.usecases.revoke import foretold
 from shared.usecases.rotate import would_rotate
 
 LONGEST_SLOT = 100
+VAULTS = "Microsoft.KeyVault/vaults"
 
 
 def ordered(wish: Ordering, cause: Cause, *, by_name: bool = False) -> Cause:
@@ -75,9 +76,18 @@ def converge_item(wish: ConvergeWish, cause: Cause, now: datetime) -> WorkItem:
 def _vault(text: str) -> tuple[str, str]:
     """Return the host or the id of the vault that a text names."""
     if text.startswith("/"):
-        return "", _resource(text).url
+        address = _resource(text)
+        if address.type.lower() != VAULTS.lower():
+            raise Refusal(Reason.BAD_REQUEST, f"vault is the id of a {address.type}, not of one of {VAULTS}")
+        return "", address.url
     host = text.lower().removeprefix("https://").rstrip("/")
-    return _key(f"https://{host}/keys/any").key.host, ""
+    try:
+        found = parse_key_url(f"https://{host}/keys/any").key.host
+    except BadKeyUrl:
+        found = ""
+    if "." not in found:
+        raise Refusal(Reason.BAD_REQUEST, "vault is a host name such as kv-ledger.vault.azure.net, or a resource id")
+    return found, ""
 
 
 def audit_item(wish: AuditWish, cause: Cause, now: datetime) -> AuditVault:

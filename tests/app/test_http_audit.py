@@ -73,6 +73,9 @@ def test_a_vault_in_order_is_left_to_the_log(tmp_path: Path) -> None:
         ({"vault": "kv-main.example.com"}, "vault_not_known"),
         ({"vault": "kv-forged.vault.azure.net"}, "vault_not_known"),
         ({"vault": "/subscriptions/x"}, "bad_request"),
+        ({"vault": "kv-main"}, "bad_request"),
+        ({"vault": ""}, "bad_request"),
+        ({"vault": str(account("st1")["id"])}, "bad_request"),
     ],
 )
 def test_what_is_no_vault_of_ours_is_refused(tmp_path: Path, body: dict[str, str], reason: str) -> None:

@@ -53,6 +53,8 @@ BAD = {
     "a wrong type": b'{"all": "yes"}',
     "no key": b'{"key": "https://kv-main.vault.azure.net/secrets/cmk"}',
     "a key with a password": b'{"key": "https://u:p@kv-main.vault.azure.net/keys/cmk"}',
+    "a vault's name alone": b'{"vault": "kv-main"}',
+    "no vault": json.dumps({"vault": account("st1")["id"]}).encode(),
     "no resource": b'{"resource": "/subscriptions/x"}',
     "a way out of a resource": b'{"resource": "/subscriptions/a/resourceGroups/../providers/M.S/s/n"}',
     "deep nesting": DEEP,

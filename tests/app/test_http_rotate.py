@@ -125,3 +125,23 @@ def test_an_answer_that_is_lost_on_the_way_makes_no_second_version() -> None:
         assert {app.in_use(one) for one in USERS} == {versions(app)[-1]}
 
     with_app(estate(*USERS), story)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://kv-main.vault.azure.net/keys/gone", "key_not_found"),
+        ("https://pool.managedhsm.azure.net/keys/cmk", "managed_hsm"),
+        ("https://kv-other.vault.azure.net/keys/cmk", "vault_not_known"),
+    ],
+)
+def test_a_dry_run_says_the_same_as_the_wish_of_a_key_that_cannot_be_rotated(url: str, reason: str) -> None:
+    async def story(app: WholeApp) -> None:
+        told = await app.post("rotate", {"key": url, "dryRun": True})
+        assert (told.status, told.body["makesVersion"]) == (200, False)
+        assert [step["reason"] for step in told.body["steps"]] == [reason]
+        await app.post("rotate", {"key": url})
+        await app.run_until_quiet()
+        assert reasons(app) == [reason]
+
+    with_app(estate(*USERS), story)

@@ -306,6 +306,13 @@ def test_a_template_is_filled_in_and_knows_its_own_keys(template: str, key: str)
     assert not could_name(template, replace(found, name="other"))
 
 
+def test_a_place_that_the_resource_leaves_empty_is_never_filled_with_something_else() -> None:
+    nowhere = replace(SITE, location="")
+    found = key_of("https://kv-{location}.vault.azure.net/keys/cmk", nowhere)
+    assert isinstance(found, Blocked)
+    assert (found.reason, found.detail) == (Reason.KEY_TEMPLATE, "{location} is ''")
+
+
 @given(st.text(max_size=30))
 @example("a.b")
 @example("x.vault.azure.net/keys/other#")
@@ -336,6 +343,9 @@ def test_no_tag_leads_to_another_host_or_path(value: str) -> None:
         "{key: 'https://kv.vault.azure.net/keys/k', may: [create-key], origin: imported, createKey: {}}",
         "{key: 'https://kv.vault.azure.net/keys/k', may: [create-key], createKey: {expiresAfterDays: 20}}",
         f"{{key: '{KEY.url}', may: [create-key], createKey: {{rotateAfterDays: 90, expiresAfterDays: 90}}}}",
+        f"{{key: '{KEY.url}', may: [create-key], createKey: {{tags: {dict.fromkeys(map(str, range(16)), 'x')}}}}}",
+        f"{{key: '{KEY.url}', may: [create-key], createKey: {{tags: {{'': x}}}}}}",
+        f"{{key: '{KEY.url}', may: [create-key], createKey: {{tags: {{owner: {'x' * 513}}}}}}}",
         "{key: 'https://kv.vault.azure.net/keys/k', createVault: {resourceGroup: rg}}",
         "{key: 'https://kv.vault.azure.net/keys/k', may: [create-vault], createVault: {resourceGroup: a/b}}",
         "{key: 'https://kv.vault.azure.net/keys/k', may: [create-vault], createVault: {resourceGroup: rg, sku: fine}}",

@@ -107,8 +107,22 @@ def test_each_channel_gets_the_form_that_it_takes() -> None:
     assert attached["contentType"] == "application/vnd.microsoft.card.adaptive"
     assert attached["content"]["type"] == "AdaptiveCard"
     assert [one["text"] for one in attached["content"]["body"]] == ["CMK Autopilot: st1: <x> & y", "one", "two"]
-    assert body_of(NOTICE, Form.SLACK) == {"text": "CMK Autopilot: st1: &lt;x&gt; &amp; y\none\ntwo"}
+    assert body_of(NOTICE, Form.SLACK) == {
+        "text": "CMK Autopilot: st1: &lt;x&gt; &amp; y\none\ntwo",
+        "mrkdwn": False,
+    }
     assert body_of(NOTICE, Form.GENERIC)["lines"] == ["one", "two"]
+
+
+def test_no_tag_or_name_becomes_a_link_in_a_chat() -> None:
+    words = "tag team is '[reset your password](https://evil.example)' {{DATE(2026-05-01T00:00:00Z)}}"
+    notice = Notice(words, (words, "<https://evil.example|reset>"))
+    teams = json.dumps(body_of(notice, Form.TEAMS)["attachments"][0]["content"]["body"])
+    assert "](" not in teams
+    assert "{{" not in teams
+    slack = body_of(notice, Form.SLACK)
+    assert "<" not in slack["text"]
+    assert slack["mrkdwn"] is False
 
 
 @pytest.mark.parametrize("form", Form)

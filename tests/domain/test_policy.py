@@ -232,7 +232,18 @@ PROBLEMS = {
         "line 4: rules[0].where.types: an empty pattern fits nothing",
     ),
     "an exception for all": (f"{HEAD}    unless:\n      - {{}}", "line 5: rules[0].unless[0]: takes everything"),
-    "a tag that is no text": (f"{HEAD}    where: {{tags: {{a: 1}}}}", "line 4: rules[0].where.tags: Expected `str`"),
+    "a tag that is no text": (
+        f"{HEAD}    where: {{tags: {{a: 1}}}}",
+        "line 4: rules[0].where.tags: Expected `str`, got `int`; put it in quotes",
+    ),
+    "a time that YAML makes a number": (
+        f"{HEAD}    windows: [{{from: 22:00, to: 04:00}}]",
+        "line 4: rules[0].windows[0].from: Expected `str`, got `int`; put it in quotes",
+    ),
+    "a date that is none": (
+        f"{HEAD}    freeze:\n      - {{from: 2026-13-20, to: 2027-01-06}}",
+        "line 5: policy: '2026-13-20': month must be in 1..12",
+    ),
     "no name": ("version: 1\nrules:\n  - rotation: fix", "line 3: rules[0].name: is missing"),
     "an empty name": ("version: 1\nrules:\n  - name: ' '", "line 3: rules[0].name: must not be empty"),
     "a name twice": (

@@ -115,6 +115,8 @@ def test_windows_that_never_open_are_told(window: Window, problem: str) -> None:
     [
         (Freeze(date(2026, 12, 20), date(2026, 1, 6)), "is before"),
         (Freeze(date(2026, 1, 1), date(2028, 1, 6)), "longer than a year"),
+        (Freeze(date.max - timedelta(days=1), date.max), "a year from 2000"),
+        (Freeze(date.min, date.min), "a year from 2000"),
     ],
 )
 def test_freezes_that_make_no_sense_are_told(freeze: Freeze, problem: str) -> None:

@@ -216,6 +216,20 @@ def test_users_of_a_deleted_vault_are_told_to_recover_it(known: bool) -> None:  
     on_azure(with_vault(*users), story)
 
 
+@pytest.mark.parametrize("body", [account("st1", OLD), account("st1", "")], ids=["pinned", "following"])
+def test_any_look_at_a_user_of_a_deleted_vault_says_that_it_was_deleted(body: dict[str, Any]) -> None:
+    async def story(azure: Azure) -> None:
+        delete_vault(azure)
+        await asyncio.sleep(700)  # the app's list of vaults is that old at most
+        assert (await azure.check(body))[-1].reasons == (Reason.VAULT_DELETED,)
+        await azure.put(Sweep(Cause("s", Source.TIMER), azure.time.now()))
+        found = [one.reasons for one in await azure.drain() if isinstance(one.item, LOOK)]
+        assert found == [(Reason.VAULT_DELETED,)]
+        assert sum("deletedVaults" in line.url for line in azure.world.log) == 1
+
+    on_azure(with_vault(body), story)
+
+
 def test_a_vault_that_never_was_is_looked_for_once_a_minute_at_most_and_not_in_foreign_subscriptions() -> None:
     async def story(azure: Azure) -> None:
         for number in range(5):

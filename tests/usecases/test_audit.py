@@ -59,6 +59,7 @@ NETWORK: dict[str, Any] = {"networkAcls": {"defaultAction": "Deny", "bypass": "A
 SHUT: dict[str, Any] = {"networkAcls": {"defaultAction": "Deny", "bypass": "None"}}
 POLICIES: dict[str, Any] = {"enableRbacAuthorization": False}
 OFF: dict[str, Any] = {"publicNetworkAccess": "Disabled"}
+PERIMETER: dict[str, Any] = {"publicNetworkAccess": "SecuredByPerimeter", **SHUT}
 VAULTS: dict[str, tuple[str, dict[str, Any], set[Reason]]] = {
     "purge protection is on": ("purgeProtection: true", vault(), set()),
     "purge protection is off": ("purgeProtection: true", bare_vault(), {Reason.VAULT_NOT_PROTECTED}),
@@ -71,6 +72,8 @@ VAULTS: dict[str, tuple[str, dict[str, Any], set[Reason]]] = {
     "shut to those as well": ("publicNetwork: trustedServices", vault(**SHUT), {Reason.VAULT_CLOSED}),
     "a firewall is not enough": ("publicNetwork: false", vault(**NETWORK), {Reason.VAULT_OPEN}),
     "no public network": ("publicNetwork: false", vault(**OFF), set()),
+    "a perimeter decides": ("publicNetwork: trustedServices", vault(**PERIMETER), set()),
+    "a perimeter is not none": ("publicNetwork: false", vault(**PERIMETER), {Reason.VAULT_OPEN}),
     "any network will do": ("publicNetwork: true, rbac: true", vault(), set()),
 }
 

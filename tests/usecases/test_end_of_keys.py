@@ -162,6 +162,20 @@ def test_what_others_see_to_is_told_and_not_rotated(tmp_path: Path, keys: dict[s
     on_azure(estate(account("st1"), keys=keys), story, environ=PolicyFile(tmp_path, ROTATE).environ)
 
 
+def test_who_is_at_risk_is_told_also_where_a_rule_for_others_says_that_the_key_was_imported(tmp_path: Path) -> None:
+    imported = f"  - {{name: theirs, where: {{names: [other]}}, key: '{KEY.url}', origin: imported, rotation: fix}}\n"
+
+    async def story(azure: Azure) -> None:
+        reports = await looked(azure)
+        ((reason, risk),) = told(reports)
+        assert (reason, risk.users) == (Reason.NEAR_EXPIRY, 1)
+        assert [one for one in reports if told([one]) and "key_is_imported, rule 'theirs'" in str(one.outcome)]
+        assert (rotations(reports), names(azure)) == ([], [OLD])
+
+    environ = PolicyFile(tmp_path, imported + ROTATE).environ
+    on_azure(estate(account("st1"), keys=ends()), story, environ=environ)
+
+
 def test_a_key_that_its_vault_rotates_in_time_is_neither_rotated_nor_told(tmp_path: Path) -> None:
     action = {"trigger": {"timeBeforeExpiry": "P10D"}, "action": {"type": "Rotate"}}
     keys = ends(rotationPolicy={"lifetimeActions": [action], "attributes": {"expiryTime": "P90D"}})

@@ -93,6 +93,29 @@ def test_the_key_is_made_as_the_rule_says_and_with_its_rotation(tmp_path: Path) 
     on_azure(nothing_yet(one), story, environ=policy(tmp_path, ALL, f"createKey: {like}"))
 
 
+@pytest.mark.parametrize(
+    ("like", "told"),
+    [
+        ("{type: RSA-HSM}", "is RSA 3072; the rule's createKey says RSA-HSM 3072"),
+        ("{size: 4096}", "is RSA 3072; the rule's createKey says RSA 4096"),
+        ("{size: 2048}", ""),
+        ("{size: 3072}", ""),
+    ],
+)
+def test_a_key_that_was_there_is_used_and_told_of_where_it_is_less_than_the_rule_asks_for(
+    tmp_path: Path, like: str, told: str
+) -> None:
+    one = plain()
+
+    async def story(azure: Azure) -> None:
+        report = await enforced(azure, one)
+        assert isinstance(report.outcome, Converged)
+        assert bool(report.to_do) is bool(told)
+        assert told in report.to_do
+
+    on_azure(nothing_yet(one, keys=KEYS), story, environ=policy(tmp_path, ALL, f"createKey: {like}"))
+
+
 def test_the_grant_is_the_services_own_role_and_says_what_the_principal_is(tmp_path: Path) -> None:
     one = plain()
 

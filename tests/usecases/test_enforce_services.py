@@ -20,10 +20,11 @@ from shared.services.registry import services
 from shared.usecases.intake import take_events
 from tests.services.applying import differences
 from tests.support.azure import Azure, on_azure, vault
+from tests.support.enforced import KEYS, changes
 from tests.support.enforcing import CREATE, OTHER_UAI, UAI, assigned, nothing_yet, plain, policy, user_assigned
 from tests.support.grid_events import resource_event
 from tests.support.keyed import example, in_effect
-from tests.support.moving import resource
+from tests.support.moving import URI, resource, wished
 
 EVERYTHING = f"may: [{', '.join(one.value for one in May)}]"
 IDENTITIES = {"system": "system", "user-assigned": UAI}
@@ -138,6 +139,51 @@ def test_every_service_that_can_be_given_a_first_key_is_tried_here() -> None:
     assert can - below <= tried
 
 
+LACKING = [
+    ("eventhub", {"sku": {"name": "Standard", "tier": "Standard"}}, "Standard"),
+    ("servicebus", {"sku": {"name": "Basic"}}, "Basic"),
+    ("stores", {"sku": {"name": "free"}}, "free"),
+    ("databricks", {"sku": {"name": "standard"}}, "standard"),
+    ("cosmos", {"properties": {"capabilities": [{"name": "EnableCassandra"}]}}, "EnableCassandra"),
+    ("cosmos", {"properties": {"capabilities": [{"name": "EnableNoSQLVectorSearch"}]}}, "EnableNoSQLVectorSearch"),
+    ("forms", {"sku": {"name": "F0"}, "properties": {"capabilities": [{"name": "VirtualNetworks"}]}}, "F0"),
+]
+
+
+def lacking(name: str, changed: dict[str, Any]) -> dict[str, Any]:
+    one = copy.deepcopy(PLAIN[name])
+    return {**one, **changed, "properties": {**one["properties"], **changed.get("properties", {})}}
+
+
+@pytest.mark.parametrize(("name", "changed", "said"), LACKING, ids=[f"{name}-{said}" for name, _, said in LACKING])
+def test_nothing_is_begun_for_a_resource_that_by_its_own_body_takes_no_key(
+    tmp_path: Path, name: str, changed: dict[str, Any], said: str
+) -> None:
+    one = lacking(name, changed)
+
+    async def story(azure: Azure) -> None:
+        report = await told(azure, str(one["id"]))
+        assert report.reasons == (Reason.NOT_CAPABLE,)
+        assert said in report.outcome.blocked[0].detail  # type: ignore[union-attr]
+        assert changes(azure) == []
+        wish = await wished(azure, str(one["id"]), key=f"{URI}/keys/cmk")
+        assert wish.reasons == (Reason.NOT_CAPABLE,)
+        assert changes(azure) == []
+
+    described = nothing_yet(one, vault(enablePurgeProtection=None), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING, CREATE))
+
+
+def test_a_namespace_of_a_dedicated_cluster_takes_a_key_whatever_its_tier_is_called(tmp_path: Path) -> None:
+    cluster = "/subscriptions/1/resourceGroups/rg/providers/Microsoft.EventHub/clusters/dedicated"
+    one = lacking("eventhub", {"sku": {"name": "Standard"}, "properties": {"clusterArmId": cluster}})
+
+    async def story(azure: Azure) -> None:
+        assert isinstance((await told(azure, str(one["id"]))).outcome, Converged)
+
+    on_azure(nothing_yet(one, vault()), story, environ=policy(tmp_path, EVERYTHING, "createKey: {size: 2048}"))
+
+
 # The firewall lets the app through, and trusted services.
 SHUT = {"defaultAction": "Deny", "bypass": "AzureServices", "ipRules": [{"value": "127.0.0.1"}]}
 
@@ -161,6 +207,19 @@ def test_a_vaults_firewall_is_no_bar_to_services_that_it_trusts(
 
     environ = policy(tmp_path, EVERYTHING, CREATE, f"identity: {UAI}")
     on_azure(described, story, environ=environ)
+
+
+def test_what_a_perimeter_lets_in_nobody_reads_so_it_is_told_of_where_a_resource_begins_behind_one(
+    tmp_path: Path,
+) -> None:
+    one = PLAIN["storage"]
+
+    async def story(azure: Azure) -> None:
+        assert isinstance((await told(azure, str(one["id"]))).outcome, Converged)
+        assert all("SecuredByPerimeter" in each.to_do for each in azure.reports if each.wrote)
+
+    described = nothing_yet(one, vault(publicNetworkAccess="SecuredByPerimeter"))
+    on_azure(described, story, environ=policy(tmp_path, EVERYTHING, CREATE))
 
 
 @pytest.mark.parametrize("given", [{}, {"CMK_FIRST_PARTY": f"{DATABRICKS}=not-an-id"}], ids=["nothing", "no id"])

@@ -101,13 +101,14 @@ def test_a_first_key_is_for_good_so_a_rule_must_allow_it(tmp_path: Path) -> None
     on_azure(using(PLATFORM), allowed, environ=allowing(tmp_path, "irreversible"))
 
 
-def test_accounts_that_cannot_get_a_key_later_are_refused_by_azure_in_its_words(tmp_path: Path) -> None:
+def test_a_wish_for_an_account_that_cannot_get_a_key_later_is_answered_before_anything_is_sent(tmp_path: Path) -> None:
     cassandra = {**PLATFORM, "properties": {**PLATFORM["properties"], "capabilities": [{"name": "EnableCassandra"}]}}
 
     async def story(azure: Azure) -> None:
         (report,) = await wish(azure, cassandra, key=KEY)
-        assert report.reasons == (Reason.REFUSED,)
+        assert report.reasons == (Reason.NOT_CAPABLE,)
         assert "Cassandra" in str(report.outcome)
+        assert azure.calls("write") == []
 
     on_azure(using(cassandra), story, environ=allowing(tmp_path, "irreversible"))
 

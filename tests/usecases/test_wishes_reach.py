@@ -22,7 +22,7 @@ from shared.usecases.wishes import put_or_plan, use_key_item
 from tests.support.azure import ENCRYPTION_USER, MID, NEW, TENANT, Azure, account, estate, on_azure, vault, version
 from tests.support.azure import principal_of as granted_to
 from tests.support.enforced import changes
-from tests.support.enforcing import KEY, UAI, assigned, policy, user_assigned
+from tests.support.enforcing import KEY, OTHER_UAI, UAI, assigned, nothing_yet, plain, policy, user_assigned
 from tests.support.recorded import unrecorded
 
 FAR = "https://kv-far.vault.azure.net/keys/cmk"
@@ -103,6 +103,65 @@ def test_a_first_key_that_is_wished_is_granted_first_too(tmp_path: Path) -> None
         assert len(report.did) == len(report.wrote) == 1
 
     on_azure(out_of_reach(one), story, environ=policy(tmp_path, MAY, encryption="report"))
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "reason"),
+    [
+        ("sameRegion: require", {"location": "northeurope"}, Reason.OTHER_REGION),
+        ("sameRegion: report", {"location": "northeurope"}, None),
+        ("sameRegion: report", {"tenantId": "33333333-3333-3333-3333-333333333333"}, Reason.CROSS_TENANT),
+        ("sameRegion: report", {"enablePurgeProtection": None}, Reason.VAULT_NOT_PROTECTED),
+        ("sameRegion: report", {"enableSoftDelete": False}, Reason.VAULT_NOT_PROTECTED),
+    ],
+)
+def test_what_keeps_a_first_key_from_a_vault_keeps_another_one_from_it_before_anything_is_granted(
+    tmp_path: Path, line: str, changed: dict[str, Any], reason: Reason | None
+) -> None:
+    async def story(azure: Azure) -> None:
+        steps = await preview(azure.app.context, wishing(azure)) or ()
+        told = [step.reason for step in steps if isinstance(step, Blocked)]
+        report = await granted(azure, wishing(azure))
+        assert told == list(report.reasons) == [reason] * bool(reason)
+        assert bool(changes(azure)) is not bool(reason)
+
+    described = out_of_reach(**changed)
+    far = next(one for one in described["resources"] if one["name"] == "kv-far")
+    far["location"] = changed.get("location", far["location"])
+    on_azure(described, story, environ=policy(tmp_path, MAY, line))
+
+
+@pytest.mark.parametrize(
+    ("identity", "named", "chosen"),
+    [
+        (None, {}, None),
+        ({"type": "None"}, {}, None),
+        (assigned(UAI), {}, UAI),
+        (assigned(UAI, OTHER_UAI), {}, None),
+        (assigned(UAI, OTHER_UAI), {"identity": OTHER_UAI}, OTHER_UAI),
+        (assigned(UAI, system=True), {}, ""),
+    ],
+    ids=["none", "type None", "one", "two", "two and a choice", "the system's and another"],
+)
+def test_a_first_key_that_is_wished_is_reached_by_the_identity_that_there_is_or_the_wish_is_answered_at_once(
+    tmp_path: Path, identity: dict[str, Any] | None, named: dict[str, str], chosen: str | None
+) -> None:
+    one = plain(identity=identity)
+
+    async def story(azure: Azure) -> None:
+        if chosen is None:
+            with pytest.raises(Refusal) as refused:
+                await put_or_plan(azure.app.context, wishing(azure, one, **named), dry_run=False)
+            assert refused.value.reason is Reason.IDENTITY_NOT_TAKEN
+            assert azure.waiting() == changes(azure) == []
+            return
+        report = await granted(azure, wishing(azure, one, **named))
+        assert isinstance(report.outcome, Converged), report.outcome
+        found = azure.body(one)["properties"]["encryption"].get("identity") or {}
+        assert str(found.get("userAssignedIdentity", "")).lower() == chosen.lower()
+
+    described = nothing_yet(one, vault(), vault("kv-far"), user_assigned(), user_assigned(OTHER_UAI), keys=KEYS)
+    on_azure(described, story, environ=policy(tmp_path, MAY, encryption="report"))
 
 
 def test_a_grant_that_spreads_slowly_is_waited_for_and_made_once(tmp_path: Path) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import KeyId
 from shared.domain.plan.facts import Facts
-from shared.domain.plan.groundwork import granting, unusable
+from shared.domain.plan.groundwork import apart, granting, unusable
 from shared.domain.plan.hard_rules import forbidden_vault
+from shared.domain.policy import Region
 from shared.domain.preparation import GrantAccess
 from shared.domain.reached import Reach
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Change, Edit
 from shared.domain.service import May
-from shared.domain.vault import lacks, perhaps_by_a_group, plain_location
+from shared.domain.vault import Vault, lacks, perhaps_by_a_group, plain_location
 
 
 def admitted(changes: tuple[Edit, ...], facts: Facts) -> tuple[GrantAccess, ...] | Blocked:
@@ -52,18 +53,29 @@ def _admitted(facts: Facts, slot: str, key: KeyId) -> GrantAccess | Blocked | No
     location = plain_location(text(lookup(facts.body, "location"))) or reach.vault.location
     if bar := unusable(reach.vault, traits, location):
         return Blocked(bar.reason, slot, bar.detail)
+    here = any(use.slot == slot and use.configured.key.host == key.host for use in facts.uses)
+    if not here and (bar := _unwelcome(facts, reach.vault, location)):
+        return Blocked(bar.reason, slot, bar.detail)
     missing = {
         one.principal: lacks(reach.vault, key.name, one.principal, one.grants, traits.access) for one in reach.holders
     }
     if not missing or not all(missing.values()):
         return None
-    tenant = text(lookup(facts.body, "identity", "tenantId")).lower()
-    if tenant and reach.vault.tenant and tenant != reach.vault.tenant:
-        return Blocked(Reason.CROSS_TENANT, slot, f"the vault is in tenant {reach.vault.tenant}")
     principal = next(iter(missing))
     found = _own_grant(facts, slot, reach, principal, missing[principal])
     unsure = any(perhaps_by_a_group(reach.vault, one) for one in missing.values())
     return None if isinstance(found, Blocked) and unsure else found  # Azure's own answer decides
+
+
+def _unwelcome(facts: Facts, vault: Vault, location: str) -> Blocked | None:
+    """Return what keeps a resource from going to another vault: what holds for first keys holds here too."""
+    tenant = text(lookup(facts.body, "identity", "tenantId")).lower()
+    if tenant and vault.tenant and tenant != vault.tenant:
+        return Blocked(Reason.CROSS_TENANT, detail=f"the vault is in tenant {vault.tenant}")
+    where = apart(vault, location)
+    if where and facts.rule is not None and facts.rule.same_region is Region.REQUIRE:
+        return Blocked(Reason.OTHER_REGION, detail=where)
+    return None if vault.recoverable and vault.protected else Blocked(Reason.VAULT_NOT_PROTECTED, detail=vault.id)
 
 
 def _own_grant(

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from shared.domain.keys import BadKeyUrl, KeyHistory, KeyRef, NeedMaterial, latest_usable, newest_usable
 from shared.domain.patience import wait_or_give_up
 from shared.domain.plan.facts import Action, Facts, Ground, SetKeys, Step
-from shared.domain.plan.groundwork import absent_key, access, assigned, hardened, remarks, unfit
+from shared.domain.plan.groundwork import absent_key, access, assigned, hardened, remarks, unfit, weaker
 from shared.domain.plan.hard_rules import forbidden, forbidden_vault, unsettled
 from shared.domain.plan.rotation import MaterialMissing
 from shared.domain.policy import Mode, Rule, Version
@@ -83,6 +83,8 @@ def _beyond(rule: Rule, facts: Facts) -> Blocked | None:
         return Blocked(reason, slot, "it should begin to use a key")
     if not slot:
         return Blocked(Reason.CANNOT, detail="nothing is known of how this service begins to use a key")
+    if lacking := facts.service.incapable(facts.body):
+        return Blocked(Reason.NOT_CAPABLE, slot, lacking)
     needed = traits.permissions(Verb.ENABLE)
     if rule.version is Version.FOLLOW and _can_follow(traits):
         needed |= traits.permissions(Verb.FOLLOW)
@@ -147,9 +149,11 @@ def _change(facts: Facts, rule: Rule, ground: Ground) -> SetKeys | Wait | Blocke
     target = ground.key.at(None) if isinstance(history, Blocked) else _newest(history, facts, rule)
     if not isinstance(target, KeyRef):
         return target
-    follow = _follows(facts.service.traits_of(facts.body), rule)
+    traits = facts.service.traits_of(facts.body)
+    follow = _follows(traits, rule)
     change = Change(facts.service.main_slot, target, follow, ground.identity)
-    return SetKeys((change,), remarks(facts, ground))
+    weak = "" if isinstance(history, Blocked) else weaker(history, target, rule, traits)
+    return SetKeys((change,), "; ".join(filter(None, (remarks(facts, ground), weak))))
 
 
 def _newest(history: KeyHistory, facts: Facts, rule: Rule) -> KeyRef | Wait | Blocked:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.domain.keys import WRAP_AND_UNWRAP
+from shared.domain.keys import WRAP_AND_UNWRAP, KeyHistory, KeyRef
 from shared.domain.plan.facts import Facts, Ground
 from shared.domain.policy import Origin, Region, Rule
 from shared.domain.preparation import AssignIdentity, CreateKey, GrantAccess, HardenVault, RecoverKey
@@ -44,7 +44,21 @@ def remarks(facts: Facts, ground: Ground) -> str:
     """Return what people should know of a first key on this ground all the same."""
     vault, trusted = ground.vault, facts.service.traits_of(facts.body).acts.trusted
     shut = f"{vault.id}: {vault.shut}, and no source says that this service gets through" if vault.shut else ""
-    return "; ".join(filter(None, (apart(vault, ground.location), shut if trusted is None else "", ground.remark)))
+    unsure = shut if trusted is None or vault.perimeter else ""
+    return "; ".join(filter(None, (apart(vault, ground.location), unsure, ground.remark)))
+
+
+def weaker(history: KeyHistory, target: KeyRef, rule: Rule, traits: Traits) -> str:
+    """Return what a key that is there already lacks of what the rule would have made it like: it stays as it is."""
+    like, version = rule.create_key, history.find(target.version or "")
+    if like is None or version is None or version.material is None:
+        return ""
+    if (like.type, like.size) not in traits.accepts.types:
+        return ""  # the service takes no such key
+    kty, bits = version.material.kty, version.material.bits
+    less = bits < like.size or (like.type.endswith("-HSM") and not kty.endswith("-HSM"))
+    told = f"{history.key.url} was there and is {kty} {bits}; the rule's createKey says {like.type} {like.size}"
+    return told if less else ""
 
 
 def apart(vault: Vault, here: str) -> str:

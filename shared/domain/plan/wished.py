@@ -93,13 +93,32 @@ def _enabled(facts: Facts, wish: Wish) -> Change | Blocked:
     slot = wish.slot or facts.service.main_slot
     if isinstance(never := facts.service.traits_of(facts.body, slot).ability(Verb.ENABLE), Reason):
         return Blocked(never, slot, "it uses no key of yours")
+    if lacking := facts.service.incapable(facts.body):
+        return Blocked(Reason.NOT_CAPABLE, slot, lacking)
     if wish.key is None:
         return Blocked(Reason.BAD_REQUEST, slot, "it uses no key of yours; name the one that it shall use")
     if not slot:
         return Blocked(Reason.CANNOT, detail="nothing is known of how this service begins to use a key")
     follow = wish.version is Version.FOLLOW or facts.service.traits_of(facts.body, slot).follow is Follow.ALWAYS
     version = target_of(facts, wish.key.key, wish, latest=follow, slot=slot)
-    return version if isinstance(version, Blocked) else Change(slot, version, follow, wish.identity)
+    if isinstance(version, Blocked):
+        return version
+    who = _by_whom(facts, wish, slot)
+    return who if isinstance(who, Blocked) else Change(slot, version, follow, who)
+
+
+def _by_whom(facts: Facts, wish: Wish, slot: str) -> str | Blocked | None:
+    """Return the identity that reaches a first key, as Change has it. Where the caller names none it is the one that
+    the resource has: a service that is told of none looks for a system-assigned one.
+    """
+    acts = facts.service.traits_of(facts.body, slot).acts
+    if wish.identity is not None or not acts.own:
+        return wish.identity
+    told = [one for one in acts.told(facts.body) if (acts.user if one else acts.system)]
+    if told:
+        return (told[0] or None) if acts.named else None
+    why = "say which identity reaches the key" if identities_in(facts.body) else "it has no identity to reach a key by"
+    return Blocked(Reason.IDENTITY_NOT_TAKEN, slot, why)
 
 
 def _used(facts: Facts, wish: Wish, use: KeyUse) -> Change | Wait | Blocked | None:

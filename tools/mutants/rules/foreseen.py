@@ -21,9 +21,30 @@ RULES = (
     Rule(
         "a wish grants nothing on a vault of another tenant",
         "shared/domain/plan/another_key.py",
-        "if tenant and reach.vault.tenant and tenant != reach.vault.tenant:",
+        "if tenant and vault.tenant and tenant != vault.tenant:",
         "if not tenant:",
         "tests/usecases/test_wishes_reach.py",
+    ),
+    Rule(
+        "a wish for another vault keeps to the region that the rule demands",
+        "shared/domain/plan/another_key.py",
+        "facts.rule.same_region is Region.REQUIRE:",
+        "facts.rule is None:",
+        "tests/usecases/test_wishes_reach.py",
+    ),
+    Rule(
+        "a wished first key names the identity that the resource has",
+        "shared/domain/plan/wished.py",
+        "return (told[0] or None) if acts.named else None",
+        "return None",
+        "tests/usecases/test_wishes_reach.py",
+    ),
+    Rule(
+        "nothing is begun for a resource whose body shows that it takes no key",
+        "shared/domain/plan/enforcement.py",
+        "if lacking := facts.service.incapable(facts.body):",
+        'if lacking := "":',
+        "tests/usecases/test_enforce_services.py",
     ),
     Rule(
         "a denial that excepts a group is left to the write",
