@@ -59,6 +59,7 @@ def test_no_secret_in_azures_words_reaches_log_report_or_evidence(told: str, sec
         for text in (str(report), json.dumps(azure.outcomes()), *(line.text for line in lines), *kept):
             assert secret not in text
             assert "y" * 400 not in text
+        assert not any("\n[x] forged" in line.text or "\r" in line.text for line in lines)
         assert "Odd" in str(report)
         assert any("Odd" in text for text in kept)
 
