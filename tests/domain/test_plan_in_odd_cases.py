@@ -132,7 +132,7 @@ def test_a_failure_that_a_grant_may_explain_is_written_over_only_while_the_grant
 def test_no_first_key_is_used_while_nobody_can_say_whether_a_certificate_owns_it() -> None:
     found = on_ground(ready())
     assert isinstance(plan(found)[0], SetKeys)
-    unasked = {key: replace(known, unasked=Reason.VAULT_FORBIDDEN) for key, known in found.keys.items()}  # type: ignore[type-var]
+    unasked = {key: replace(known, unasked=Reason.VAULT_FORBIDDEN) for key, known in found.keys.items()}
     (step,) = plan(replace(found, keys=unasked))
     assert isinstance(step, Wait | Blocked)
     assert step.reason is Reason.VAULT_FORBIDDEN

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from tools.mutants.rules import azure, choosing, faults, first_keys, foreseen, life, looking, policy, revoking, vaults
+from tools.mutants.rules import (
+    azure,
+    choosing,
+    faults,
+    first_keys,
+    foreseen,
+    life,
+    looking,
+    odd_cases,
+    passing_by,
+    policy,
+    revoking,
+    vaults,
+)
 
 RULES = (
     *azure.RULES,
@@ -12,6 +25,8 @@ RULES = (
     *foreseen.RULES,
     *life.RULES,
     *looking.RULES,
+    *odd_cases.RULES,
+    *passing_by.RULES,
     *policy.RULES,
     *revoking.RULES,
     *vaults.RULES,
