@@ -128,6 +128,19 @@ def test_who_reaches_a_vault_is_not_guessed_and_keeps_nobody_from_moving_where_t
     on_azure(estate(one), story, environ=PolicyFile(tmp_path, RESTORE).environ)
 
 
+def test_a_role_with_a_condition_does_not_pass_for_access() -> None:
+    one = account("st1", MID)
+
+    async def story(azure: Azure) -> None:
+        assert isinstance((await looked(azure))["st1"].outcome, Converged)
+        for grant in list(azure.world.resources.of_type("Microsoft.Authorization/roleAssignments")):
+            properties = {**grant["properties"], "condition": "@Resource[x] StringEquals 'y'"}
+            azure.world.resources.put({**grant, "properties": properties})
+        assert (await looked(azure))["st1"].reasons == (Reason.ACCESS_LOST,)
+
+    on_azure(estate(one), story)
+
+
 EVIL = KeyId("kv-evil.vault.azure.net", "cmk")
 
 

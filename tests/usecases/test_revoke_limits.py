@@ -121,3 +121,18 @@ def test_weeks_of_writing_switched_off_use_up_no_patience_of_a_revocation(tmp_pa
         assert waiting.first_at >= item.first_at
 
     on_azure(estate(ONE), story, environ=file.environ)
+
+
+def test_whatever_the_app_itself_goes_by_is_never_taken_from_it(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        mine = await azure.app.context.ports.myself.principals()
+        assert len(mine) == 2  # its object id and its client id
+        for one in sorted(mine):
+            azure.world.resources.put({**ONE, "identity": {"type": "SystemAssigned", "principalId": one}})
+            kind = "Microsoft.Authorization/roleAssignments"
+            (known, *_) = azure.world.resources.of_type(kind)
+            place = f"{vault()['id']}/providers/{kind}/{azure.world.new_id()}"
+            azure.world.resources.put({**known, "id": place, "properties": {**known["properties"], "principalId": one}})
+            assert await left(azure, asked(azure, ONE)) is Reason.OWN_RESOURCE
+
+    on_azure(estate(ONE), story, environ=allowed(tmp_path))
