@@ -141,6 +141,42 @@ def test_a_role_with_a_condition_does_not_pass_for_access() -> None:
     on_azure(estate(one), story)
 
 
+def test_a_role_that_leaves_out_what_the_key_is_needed_for_does_not_pass_for_access() -> None:
+    one = account("st1", MID)
+
+    def without(call: Call, answer: Answer) -> Answer:
+        if "/roledefinitions/" not in call.path.lower():
+            return answer
+        body: dict[str, Any] = copy.deepcopy(answer.json())
+        body["properties"]["permissions"][0]["notDataActions"] = ["Microsoft.KeyVault/vaults/keys/unwrap/action"]
+        return Answer.of(body)
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(after=without)
+        assert (await looked(azure))["st1"].reasons == (Reason.ACCESS_LOST,)
+
+    on_azure(estate(one), story)
+
+
+@pytest.mark.parametrize("told", [group(), "rg-data"], ids=["by its id", "by its name"])
+def test_what_lies_in_a_group_that_a_workspace_has_made_for_it_is_left_alone(told: str) -> None:
+    one = account("st1", OLD)
+    kind = "Microsoft.MachineLearningServices/workspaces"
+    hub = {
+        "id": f"{group().replace('rg-data', 'rg-ml')}/providers/{kind}/ml1",
+        "name": "ml1",
+        "type": kind,
+        "location": "westeurope",
+        "properties": {"provisioningState": "Succeeded", "serviceProvisionedResourceGroup": told},
+    }
+
+    async def story(azure: Azure) -> None:
+        assert (await azure.check(one))[-1].reasons == (Reason.MANAGED_BY_AZURE,)
+        assert azure.in_use(one) == OLD
+
+    on_azure(estate(one, hub), story)
+
+
 EVIL = KeyId("kv-evil.vault.azure.net", "cmk")
 
 

@@ -15,6 +15,7 @@ from tools.mutants.rules import (
     policy,
     revoking,
     vaults,
+    ways_out,
 )
 
 RULES = (
@@ -30,4 +31,5 @@ RULES = (
     *policy.RULES,
     *revoking.RULES,
     *vaults.RULES,
+    *ways_out.RULES,
 )

@@ -1,23 +1,18 @@
-"""The safety rules of what comes past the door, of what was seen meanwhile, and of answers that lead elsewhere."""
+"""The safety rules of what comes past the door, and of what was seen meanwhile or may not be read."""
 
 from __future__ import annotations
 
 from tools.mutants.rule import Rule
 
 _CHECK_RESOURCE = "shared/usecases/check_resource.py"
+_GRANTS = "shared/adapters/grants.py"
 _HOLDING = "shared/usecases/holding.py"
-_KEYS = "shared/adapters/keys.py"
 _REACH = "shared/usecases/reach.py"
 _REVOKE = "shared/usecases/revoke.py"
-_TRANSLATE = "shared/adapters/translate.py"
-_VAULTS = "shared/adapters/vaults.py"
 ASKED = "tests/usecases/test_asked_meanwhile.py"
-CONNECTION = "tests/adapters/test_connection.py"
+CODE_MARKS = "tests/usecases/test_code_marks.py"
 KEPT = "tests/usecases/test_kept_from_writing.py"
 REVOKE_LIMITS = "tests/usecases/test_revoke_limits.py"
-TRANSLATE = "tests/adapters/test_translate.py"
-VAULTS = "tests/adapters/test_vaults.py"
-VAULT_KEYS = "tests/adapters/test_vault_keys.py"
 
 RULES = (
     Rule(
@@ -126,101 +121,38 @@ RULES = (
         REVOKE_LIMITS,
     ),
     Rule(
-        "a lack of rights on what is linked has its own reason",
-        _TRANSLATE,
-        '"linkedauthorizationfailed": Reason.LINKED_AUTHORIZATION,',
-        "",
-        TRANSLATE,
+        "who wishes for everything has named nobody's resource",
+        "shared/usecases/wishes.py",
+        "cause = ordered(wish, cause, by_name=not wish.all)",
+        "cause = ordered(wish, cause, by_name=True)",
+        CODE_MARKS,
     ),
     Rule(
-        "a policy of Azure's that forbids a write has its own reason",
-        _TRANSLATE,
-        '"requestdisallowedbypolicy": Reason.DENIED_BY_POLICY,',
-        "",
-        TRANSLATE,
+        "the app's own object id is its own",
+        "shared/adapters/myself.py",
+        '("oid", "appid", "azp")',
+        '("appid", "azp")',
+        REVOKE_LIMITS,
     ),
     Rule(
-        "a lock has its own reason",
-        _TRANSLATE,
-        '"scopelocked": Reason.SCOPE_LOCKED,',
-        "",
-        TRANSLATE,
+        "a role with a condition does not pass for access",
+        _GRANTS,
+        "if not one.conditional)",
+        ")",
+        KEPT,
     ),
     Rule(
-        "a precondition that failed is looked at again",
-        _TRANSLATE,
-        "(409, 412, 423)",
-        "(409, 423)",
-        TRANSLATE,
+        "what a role leaves out it does not allow",
+        _GRANTS,
+        'tuple(_folded(permissions, "dataActions")), tuple(_folded(permissions, "notDataActions"))',
+        'tuple(_folded(permissions, "dataActions")), ()',
+        KEPT,
     ),
     Rule(
-        "a missing piece is not a missing resource",
-        _TRANSLATE,
-        "if status == 410 or (status == 404 and code.lower() in _GONE):",
-        "if status in {404, 410}:",
-        TRANSLATE,
-    ),
-    Rule(
-        "Azure's words begin no line of the log",
-        _TRANSLATE,
-        "return one_line(plain, _LONGEST_DETAIL)",
-        "return plain[:_LONGEST_DETAIL]",
-        TRANSLATE,
-    ),
-    Rule(
-        "a vault's redirect is not followed",
-        "shared/adapters/connection.py",
-        '"redirect_policy": AsyncRedirectPolicy(permit_redirects=False),',
-        "",
-        CONNECTION,
-    ),
-    Rule(
-        "nor is the queue's",
-        "shared/adapters/work_queue.py",
-        '                "permit_redirects": False,\n',
-        "",
-        CONNECTION,
-    ),
-    Rule(
-        "nor is the outcome topic's",
-        "shared/adapters/journal.py",
-        "permit_redirects=False,",
-        "",
-        CONNECTION,
-    ),
-    Rule(
-        "one version that a certificate owns makes the key a certificate's",
-        _KEYS,
-        "managed = any(bool(one.managed) for one in listed)",
-        "managed = all(bool(one.managed) for one in listed)",
-        VAULT_KEYS,
-    ),
-    Rule(
-        "which version is the latest is guessed only where it may not be read",
-        _KEYS,
-        "            if error.status_code != 403 or not listed:  # noqa: PLR2004\n                raise\n",
-        "            if not listed:\n                raise\n",
-        VAULT_KEYS,
-    ),
-    Rule(
-        "what is called latest is of the key that was asked for",
-        _KEYS,
-        "_version(_mine(found.properties, key))\n        self",
-        "_version(found.properties)\n        self",
-        VAULT_KEYS,
-    ),
-    Rule(
-        "a vault is confirmed anew",
-        _VAULTS,
-        "            self._confirmed.clear()\n",
-        "",
-        VAULTS,
-    ),
-    Rule(
-        "a vault that an event names is confirmed as well",
-        _VAULTS,
-        "return await self._confirm(host, folded)",
-        "return VaultSite(host, folded)",
-        VAULTS,
+        "a group that a workspace names is found by its name, too",
+        "shared/adapters/resource_graph.py",
+        'return written if written.startswith("/") else',
+        "return written if True else",
+        KEPT,
     ),
 )
