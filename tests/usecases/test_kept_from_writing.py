@@ -29,7 +29,7 @@ from shared.domain.work import (
     RotateKey,
     Source,
 )
-from tests.support.azure import MID, OLD, Azure, account, estate, group, on_azure, vault
+from tests.support.azure import MID, OLD, Azure, account, estate, group, on_azure, scope, vault
 from tests.support.enforced import changes, enforced, refusal
 from tests.support.enforcing import ALL, CREATE, bare_vault, nothing_yet, plain, policy
 from tests.support.policies import PolicyFile
@@ -175,6 +175,20 @@ def test_what_lies_in_a_group_that_a_workspace_has_made_for_it_is_left_alone(tol
         assert azure.in_use(one) == OLD
 
     on_azure(estate(one, hub), story)
+
+
+def test_a_child_whose_parent_does_not_show_falls_under_no_rule_that_hangs_on_the_parent(tmp_path: Path) -> None:
+    one, deep = account("st1", MID), scope("st1", "deep", OLD)
+    rules = "  - name: kept\n    where: {tags: {owner: ledger}}\n  - name: rest\n    rotation: fix\n"
+    gone = Answer.of({"error": {"code": "ResourceNotFound", "message": "gone"}}, 404)
+
+    async def story(azure: Azure) -> None:
+        assert (await azure.check(deep))[-1].reasons == (Reason.REPORT_ONLY,)
+        azure.world.hooks = Hooks(before=lambda call: gone if call.path.endswith("/storageAccounts/st1") else None)
+        assert (await azure.check(deep))[-1].reasons == (Reason.CONFLICT,)
+        assert azure.in_use(deep) == OLD
+
+    on_azure(estate(one, deep), story, environ=PolicyFile(tmp_path, rules).environ)
 
 
 EVIL = KeyId("kv-evil.vault.azure.net", "cmk")
