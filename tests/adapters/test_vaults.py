@@ -92,3 +92,18 @@ def test_a_vault_that_is_not_what_it_was_is_found_out_within_minutes() -> None:
         assert await vaults.id_of(HOST) == ""
 
     on_azure(estate(USER), story)
+
+
+@pytest.mark.parametrize("uri", ["https://kv-anew.vault.azure.net/", f"https://{HOST}.evil.example/"])
+def test_a_vault_that_a_rule_places_is_not_known_by_a_host_that_resource_manager_does_not_show(uri: str) -> None:
+    def answering(call: Call) -> Answer | None:
+        asked = call.host == "management.azure.com" and call.path.endswith("/vaults/kv-main")
+        return Answer.of(shown(uri)) if asked else None
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=answering)
+        vaults = azure.app.context.ports.vaults
+        assert await vaults.at(str(vault()["id"])) is None
+        assert await vaults.by_host(HOST) is None
+
+    on_azure(estate(USER), story)

@@ -191,6 +191,26 @@ def test_a_child_whose_parent_does_not_show_falls_under_no_rule_that_hangs_on_th
     on_azure(estate(one, deep), story, environ=PolicyFile(tmp_path, rules).environ)
 
 
+def test_a_key_gets_a_second_version_a_day_after_the_first_and_no_sooner() -> None:
+    async def story(azure: Azure) -> None:
+        async def versions() -> int:
+            await azure.put(
+                RotateKey(KeyId("kv-main.vault.azure.net", "cmk"), Cause("c", Source.HTTP), azure.time.now())
+            )
+            await azure.drain()
+            key = azure.world.keyring.get("kv-main", "cmk")
+            assert key is not None
+            return len(key.versions)
+
+        assert await versions() == 3
+        await asyncio.sleep(23 * 3600)
+        assert await versions() == 3
+        await asyncio.sleep(2 * 3600)
+        assert await versions() == 4
+
+    on_azure(estate(account("st1")), story)
+
+
 EVIL = KeyId("kv-evil.vault.azure.net", "cmk")
 
 

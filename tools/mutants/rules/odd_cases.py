@@ -10,6 +10,9 @@ _HARD_RULES = "shared/domain/plan/hard_rules.py"
 _HOPPING = "shared/domain/plan/hopping.py"
 _REACH = "shared/domain/plan/reach.py"
 _WISHED = "shared/domain/plan/wished.py"
+COMPUTE = "tests/usecases/test_service_compute.py"
+ENFORCEMENT = "tests/domain/test_enforcement_plan.py"
+HOURS = "tests/domain/test_window_hours.py"
 ODD = "tests/domain/test_plan_in_odd_cases.py"
 
 RULES = (
@@ -145,5 +148,26 @@ RULES = (
         "or May.GRANT not in rule.may:",
         ":",
         ODD,
+    ),
+    Rule(
+        "no key is made of a kind that the service does not take",
+        "shared/domain/plan/groundwork.py",
+        "if (like.type, like.size) not in facts.service.traits_of(facts.body).accepts.types:",
+        "if False:",
+        ENFORCEMENT,
+    ),
+    Rule(
+        "a set that reaches its key from another tenant is left alone",
+        "shared/services/compute.py",
+        'foreign = text(lookup(properties, "federatedClientId")).lower() not in {"", _NOBODY}',
+        "foreign = False",
+        COMPUTE,
+    ),
+    Rule(
+        "a freeze holds in its own time zone",
+        "shared/domain/windows.py",
+        "        zone = zone_of(self.timezone) or UTC\n        begins",
+        "        zone = UTC\n        begins",
+        HOURS,
     ),
 )

@@ -11,7 +11,9 @@ _REACH = "shared/usecases/reach.py"
 _REVOKE = "shared/usecases/revoke.py"
 ASKED = "tests/usecases/test_asked_meanwhile.py"
 CODE_MARKS = "tests/usecases/test_code_marks.py"
+CONVERGE = "tests/usecases/test_converge_key.py"
 KEPT = "tests/usecases/test_kept_from_writing.py"
+REVOCATION = "tests/domain/test_revocation.py"
 REVOKE_LIMITS = "tests/usecases/test_revoke_limits.py"
 
 RULES = (
@@ -154,5 +156,33 @@ RULES = (
         'return written if written.startswith("/") else',
         "return written if True else",
         KEPT,
+    ),
+    Rule(
+        "a key gets no second version within a day",
+        "shared/usecases/rotate.py",
+        "YOUNGEST = timedelta(days=1)",
+        "YOUNGEST = timedelta(minutes=1)",
+        KEPT,
+    ),
+    Rule(
+        "what is too many for one handling is put on the queue",
+        "shared/usecases/check_children.py",
+        "    await put_all(context, [_item(item, child.address) for child, _ in later])\n",
+        "",
+        CONVERGE,
+    ),
+    Rule(
+        "a rule that hangs on a parent takes the parent to be there",
+        "shared/usecases/above.py",
+        '        raise TryLater(Reason.CONFLICT, f"{top.url} is not there, and what lies below it is")',
+        "        return service, {}",
+        KEPT,
+    ),
+    Rule(
+        "what another wish announced is not told of as taken by this one",
+        "shared/domain/revocation_record.py",
+        'or line.get("correlationId") != cause',
+        "",
+        REVOCATION,
     ),
 )

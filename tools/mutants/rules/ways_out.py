@@ -5,6 +5,7 @@ from __future__ import annotations
 from tools.mutants.rule import Rule
 
 _KEYS = "shared/adapters/keys.py"
+_POLICY_FILE = "shared/adapters/policy_file.py"
 _SEARCH_OBJECTS = "shared/adapters/search_objects.py"
 _TRANSLATE = "shared/adapters/translate.py"
 _VAULTS = "shared/adapters/vaults.py"
@@ -12,6 +13,7 @@ _WORK_QUEUE = "shared/adapters/work_queue.py"
 AZURE_TIME = "tests/adapters/test_azure_time.py"
 CONNECTION = "tests/adapters/test_connection.py"
 GUARD = "tests/adapters/test_guard.py"
+POLICY_FILE = "tests/adapters/test_policy_file.py"
 QUEUE = "tests/adapters/test_work_queue.py"
 SERVICE_SEARCH = "tests/usecases/test_service_search.py"
 TRANSLATE = "tests/adapters/test_translate.py"
@@ -158,5 +160,33 @@ RULES = (
         "if abs(nearest) <= FARTHEST and abs(nearest - self._ahead) <= _STEP:",
         "if abs(nearest - self._ahead) <= _STEP:",
         AZURE_TIME,
+    ),
+    Rule(
+        "a vault that a rule places is known by its own host only",
+        _VAULTS,
+        "if found is None or found.host != host:\n            return None\n        self._learnt",
+        "if found is None:\n            return None\n        self._learnt",
+        VAULTS,
+    ),
+    Rule(
+        "a policy that cannot be fetched holds for minutes",
+        _POLICY_FILE,
+        "LAST_GOOD_FOR = timedelta(minutes=10)",
+        "LAST_GOOD_FOR = timedelta(days=10)",
+        POLICY_FILE,
+    ),
+    Rule(
+        "the policy is looked at again within seconds",
+        _POLICY_FILE,
+        "LOOK_AGAIN = timedelta(seconds=20)",
+        "LOOK_AGAIN = timedelta(minutes=10)",
+        POLICY_FILE,
+    ),
+    Rule(
+        "a policy as long as before is another one all the same",
+        _POLICY_FILE,
+        "{found.st_mtime_ns} {found.st_size} {found.st_ino}",
+        "{found.st_size}",
+        POLICY_FILE,
     ),
 )
