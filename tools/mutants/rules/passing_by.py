@@ -5,6 +5,7 @@ from __future__ import annotations
 from tools.mutants.rule import Rule
 
 _CHECK_RESOURCE = "shared/usecases/check_resource.py"
+_ENDING = "shared/usecases/ending.py"
 _GRANTS = "shared/adapters/grants.py"
 _HOLDING = "shared/usecases/holding.py"
 _REACH = "shared/usecases/reach.py"
@@ -12,6 +13,7 @@ _REVOKE = "shared/usecases/revoke.py"
 ASKED = "tests/usecases/test_asked_meanwhile.py"
 CODE_MARKS = "tests/usecases/test_code_marks.py"
 CONVERGE = "tests/usecases/test_converge_key.py"
+END_OF_KEYS = "tests/usecases/test_end_of_keys.py"
 KEPT = "tests/usecases/test_kept_from_writing.py"
 REVOCATION = "tests/domain/test_revocation.py"
 REVOKE_LIMITS = "tests/usecases/test_revoke_limits.py"
@@ -54,7 +56,7 @@ RULES = (
     ),
     Rule(
         "no vault is asked about the end of a key because work names it",
-        "shared/usecases/ending.py",
+        _ENDING,
         "    if await ports.vaults.by_host(key.host) is None:\n        raise Refusal",
         "    if False:\n        raise Refusal",
         KEPT,
@@ -184,5 +186,12 @@ RULES = (
         'or line.get("correlationId") != cause',
         "",
         REVOCATION,
+    ),
+    Rule(
+        "one user outside the policy bars a rotation",
+        _ENDING,
+        '    if rule is None:\n        return f"no rule is meant for {address.url}"\n',
+        '    if rule is None:\n        return ""\n',
+        END_OF_KEYS,
     ),
 )
