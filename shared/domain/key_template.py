@@ -55,8 +55,7 @@ def key_of(template: str, site: Site) -> KeyId | Blocked:
 
 def could_name(template: str, key: KeyId) -> bool:
     """Return whether a template names the key for any resource."""
-    pattern = re.sub(r"([*?\[])", r"[\1]", _PLACE.sub("{}", template)).replace("{}", "*").rstrip("/")
-    return fnmatchcase(key.url, pattern.lower())
+    return fnmatchcase(key.url, _PLACE.sub("*", template).rstrip("/").lower())  # beside places it is a plain identifier
 
 
 def _value(name: str, site: Site) -> str:

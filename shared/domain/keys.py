@@ -69,7 +69,7 @@ def parse_key_url(url: str) -> KeyRef:
     plain = parts.scheme.lower() == "https" and port in {None, 443} and not parts.query and not parts.fragment
     if not (plain and parts.username is None and _is_host(host)):
         raise BadKeyUrl(f"not a key identifier: {url[:200]!r}")
-    if len(path) not in _KEY_URL_PARTS or path[0] or path[1].lower() != "keys" or not _is_name(path[2]):
+    if len(path) not in _KEY_URL_PARTS or path[1].lower() != "keys" or not _is_name(path[2]):
         raise BadKeyUrl(f"not a key identifier: {url[:200]!r}")
     version = path[3].lower() if len(path) == max(_KEY_URL_PARTS) else ""
     if version and not _is_name(version):

@@ -23,7 +23,7 @@ from shared.domain.life import (
     rotates_by_itself,
     why_not_rotated,
 )
-from shared.domain.policy import Origin, Rule
+from shared.domain.policy import Rule
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
 from shared.domain.resource import Address, Json, KeyUse
@@ -174,7 +174,7 @@ def _bar(rule: Rule | None, item: EndingKey, address: Address, now: datetime) ->
     """Return why a user's rule bars a rotation, in words; "" if it does not."""
     if rule is None:
         return f"no rule is meant for {address.url}"
-    if rule.near_expiry is not NearExpiry.ROTATE or rule.origin is Origin.IMPORTED:
+    if rule.near_expiry is not NearExpiry.ROTATE:  # which no rule says of an imported key: the policy would be none
         return f"rule {rule.name!r} does not say nearExpiry: rotate"
     if rule.change is Reference.REQUIRED and not item.cause.order.change:
         return f"rule {rule.name!r} takes a change reference: POST rotate with one"

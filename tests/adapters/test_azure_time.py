@@ -114,3 +114,12 @@ def test_a_clock_set_back_while_an_answer_is_on_its_way_makes_that_answer_worth_
         sent = time.here()
         time.heard(format_datetime(START, usegmt=True), sent, sent - timedelta(hours=1))
     assert time.now() == wall.true
+
+
+def test_nor_do_many_small_steps_lead_a_clock_away_by_more_than_hours() -> None:
+    wall = Wrong(timedelta(0))
+    time = AzureTime(wall)
+    for step in range(8000):
+        wall.true += SECOND
+        asks(time, wall, said=format_datetime((wall.true + 0.9 * step * SECOND).astimezone(UTC), usegmt=True))
+    assert error(time, wall) <= FARTHEST

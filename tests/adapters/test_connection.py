@@ -1,4 +1,4 @@
-"""What all clients share: the app's identity."""
+"""What all clients share: the app's identity, what is sent again, and what is not followed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from sandbox.transport import InProcessTransport
 from sandbox.wire import Answer, Call, Unreachable
 from sandbox.world import Hooks
 from shared.adapters.connection import ShortRetry, managed_identity
-from tests.support.azure import Azure, estate, on_azure
+from shared.domain.work import Cause, CheckResource, Source, encode
+from shared.errors import AppError
+from shared.usecases.handle import handle
+from tests.support.azure import Azure, account, estate, on_azure
 
 SCOPE = "https://management.azure.com/.default"
 
@@ -50,3 +53,25 @@ def test_only_a_read_whose_answer_got_lost_is_sent_again_unseen(fault: Hooks, me
         assert len(azure.world.log) == times
 
     on_azure(estate(), story)
+
+
+@pytest.mark.parametrize("suffix", [".vault.azure.net", ".queue.core.windows.net", ".eventgrid.azure.net"])
+def test_no_redirect_is_followed_even_to_a_host_that_such_a_token_is_good_for(suffix: str) -> None:
+    elsewhere = f"evil{suffix}"
+
+    def leading(call: Call) -> Answer | None:
+        leads = call.host.endswith(suffix) and call.host != elsewhere
+        return Answer(307, {"Location": call.url.replace(call.host, elsewhere)}) if leads else None
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=leading)
+        now = azure.time.now()
+        item = CheckResource(azure.address(account("st1")), Cause("c", Source.EVENT), now, now)
+        with suppress(AppError):
+            await handle(azure.app.context, encode(item))
+        with suppress(AppError):
+            await azure.put(item)
+        assert [one for one in azure.world.log if suffix in one.url]
+        assert [one.url for one in azure.world.log if elsewhere in one.url] == []
+
+    on_azure(estate(account("st1")), story)

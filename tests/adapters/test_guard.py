@@ -76,6 +76,8 @@ def test_requests_to_the_clouds_own_hosts_leave_with_the_token_made_for_them(url
         "https://management.azure.com.evil.example/",
         "https://kv.vault.azure.net.evil.example/",
         "https://st.queue.core.windows.net.evil.example/",
+        "https://evilmanagement.azure.com/",
+        "https://evil.management.azure.com/",
         "https://evilvault.azure.net/",
         "http://management.azure.com/",
         "https://management.azure.com:8443/",

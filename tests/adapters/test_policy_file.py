@@ -11,7 +11,6 @@ import pytest
 
 from sandbox import blobs
 from sandbox.faults import Faults
-from shared.adapters.policy_file import LAST_GOOD_FOR, LOOK_AGAIN
 from shared.domain.policy import Mode
 from shared.domain.reasons import Reason
 from shared.domain.report import Waiting
@@ -26,6 +25,7 @@ from tests.support.whole_app import WholeApp, with_app
 REPORT = "  - name: all\n    rotation: report\n"
 BLOB = "https://stpolicy.blob.core.windows.net/cmk/policies/prod.yaml"
 SECOND = timedelta(seconds=1)
+LOOK_AGAIN, LAST_GOOD_FOR = 20 * SECOND, timedelta(minutes=10)  # what the docs promise
 
 
 async def passes(span: timedelta) -> None:
@@ -50,6 +50,18 @@ def test_a_file_that_was_changed_holds_within_twenty_seconds(tmp_path: Path) -> 
         assert (await policies(azure).current()).rules[0].rotation is Mode.FIX
         file.write(text(REPORT))
         assert (await policies(azure).current()).rules[0].rotation is Mode.FIX
+        await passes(LOOK_AGAIN)
+        assert (await policies(azure).current()).rules[0].rotation is Mode.REPORT
+
+    on_azure(estate(), story, environ=file.environ)
+
+
+def test_a_change_that_leaves_the_file_as_long_as_it_was_holds_as_well(tmp_path: Path) -> None:
+    file = PolicyFile(tmp_path, "  - {name: all, rotation: fix   }\n")
+
+    async def story(azure: Azure) -> None:
+        assert (await policies(azure).current()).rules[0].rotation is Mode.FIX
+        file.write(text("  - {name: all, rotation: report}\n"))
         await passes(LOOK_AGAIN)
         assert (await policies(azure).current()).rules[0].rotation is Mode.REPORT
 

@@ -8,8 +8,9 @@ import pytest
 from sandbox.blobs import containers
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
+from shared.domain.reasons import Reason
 from shared.domain.report import Waiting
-from tests.support.azure import MID, Azure, account, estate, on_azure
+from tests.support.azure import MID, OLD, Azure, account, estate, on_azure
 from tests.support.watching import Line, collecting
 
 EXPIRED = Answer.of({"error": {"code": "ExpiredAuthenticationToken", "message": "The access token has expired."}}, 401)
@@ -58,7 +59,60 @@ def test_no_secret_in_azures_words_reaches_log_report_or_evidence(told: str, sec
         for text in (str(report), json.dumps(azure.outcomes()), *(line.text for line in lines), *kept):
             assert secret not in text
             assert "y" * 400 not in text
+        assert not any("\n[x] forged" in line.text or "\r" in line.text for line in lines)
         assert "Odd" in str(report)
         assert any("Odd" in text for text in kept)
+
+    on_azure(estate(one), story)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        ("ScopeLocked", 409, Reason.SCOPE_LOCKED),
+        ("RequestDisallowedByPolicy", 403, Reason.DENIED_BY_POLICY),
+        ("DenyAssignmentAuthorizationFailed", 403, Reason.DENY_ASSIGNMENT),
+        ("LinkedAuthorizationFailed", 403, Reason.LINKED_AUTHORIZATION),
+        ("AuthorizationFailed", 403, Reason.NO_RIGHTS),
+        ("InvalidAuthenticationToken", 401, Reason.NO_RIGHTS),
+        ("MissingSubscriptionRegistration", 409, Reason.PROVIDER_NOT_REGISTERED),
+        ("QuotaExceeded", 409, Reason.QUOTA),
+        ("ResourceQuotaExceeded", 409, Reason.QUOTA),
+        ("RoleAssignmentLimitExceeded", 400, Reason.QUOTA),
+        ("KeyVaultPolicyError", 400, Reason.VAULT_NOT_PROTECTED),
+        ("KeyVaultAuthenticationFailure", 400, Reason.KEY_ACCESS_DENIED),
+        ("KeyVaultAccessForbidden", 403, Reason.KEY_ACCESS_DENIED),
+        ("AzureKeyVaultMissingPermissions", 400, Reason.KEY_ACCESS_DENIED),
+        ("ManagedServiceIdentityNotFound", 400, Reason.KEY_ACCESS_DENIED),
+        ("UserErrorCMKKeyVaultAuthFailure", 400, Reason.KEY_ACCESS_DENIED),
+        ("OperationNotAllowed", 409, Reason.CONFLICT),
+        ("PreconditionFailed", 412, Reason.CONFLICT),
+        ("Locked", 423, Reason.CONFLICT),
+        ("RequestTimeout", 408, Reason.SERVICE_UNAVAILABLE),
+    ],
+)
+def test_each_refusal_of_a_write_has_its_own_reason_and_the_resource_stays_as_it_was(
+    code: str, status: int, reason: Reason
+) -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        refused = Answer.of({"error": {"code": code, "message": "no"}}, status)
+        azure.world.hooks = Hooks(before=lambda call: refused if call.method == "PATCH" else None)
+        (report,) = await azure.check(one)
+        assert report.reasons == (reason,)
+        assert azure.in_use(one) == OLD
+
+    on_azure(estate(one), story)
+
+
+def test_a_missing_piece_that_a_write_refers_to_does_not_pass_for_a_resource_that_is_gone() -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        missing = Answer.of({"error": {"code": "UserAssignedIdentityNotFound", "message": "no"}}, 404)
+        azure.world.hooks = Hooks(before=lambda call: missing if call.path.endswith("/st1") else None)
+        (report,) = await azure.check(one)
+        assert report.reasons == (Reason.REFUSED,)
 
     on_azure(estate(one), story)

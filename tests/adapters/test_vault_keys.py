@@ -21,6 +21,7 @@ KEY = KeyId("kv-main.vault.azure.net", "cmk")
 USER = account("st1")
 OTHERS = [
     f"https://kv-main.vault.azure.net/keys/other/{NEW}",
+    f"https://kv-main.vault.azure.net/keys/other/{MID}",
     f"https://kv-evil.vault.azure.net/keys/cmk/{NEW}",
     f"https://kv-main.vault.azure.net.evil.example/keys/cmk/{NEW}",
 ]
@@ -95,6 +96,33 @@ def test_a_key_that_backs_a_certificate_gets_no_version_whoever_asks() -> None:
     described = estate(USER)
     described["keys"]["kv-main"][0]["managed"] = True
     on_azure(described, story)
+
+
+def test_one_version_that_a_certificate_owns_makes_the_key_a_certificate_s() -> None:
+    async def story(azure: Azure) -> None:
+        def owned(body: Any) -> Any:
+            first, *rest = body["value"]
+            return {**body, "value": [{**first, "managed": True}, *rest]}
+
+        spoiling(azure, "/versions", owned)
+        (report,) = await azure.check(USER)
+        assert report.reasons == (Reason.KEY_BACKS_CERTIFICATE,)
+        assert azure.calls("write") == []
+
+    on_azure(estate(USER), story)
+
+
+@pytest.mark.parametrize("status", [400, 409, 429, 500])
+def test_which_version_is_the_latest_is_guessed_only_where_it_may_not_be_read(status: int) -> None:
+    odd = Answer.of({"error": {"code": "Odd", "message": "no"}}, status)
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=lambda call: odd if call.path.endswith("/keys/cmk") else None)
+        (report,) = await azure.check(USER)
+        assert report.wrote == ()
+        assert azure.calls("write") == []
+
+    on_azure(estate(USER), story)
 
 
 @pytest.mark.parametrize("host", ["kv-evil.vault.azure.net", "kv-main.vault.azure.net.evil.example"])

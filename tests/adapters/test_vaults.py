@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -71,3 +72,38 @@ def test_no_setting_makes_a_host_outside_the_cloud_a_vault(host: str) -> None:
         assert await azure.app.context.ports.vaults.by_host(host) is None
 
     on_azure(estate(USER), story, environ={"CMK_VAULTS": "*"})
+
+
+def test_a_vault_that_is_not_what_it_was_is_found_out_within_minutes() -> None:
+    gone: list[bool] = []
+
+    def answering(call: Call) -> Answer | None:
+        asked = call.host == "management.azure.com" and call.path.endswith("/vaults/kv-main")
+        return Answer.of(shown("https://kv-anew.vault.azure.net/")) if asked and gone else None
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=answering)
+        vaults = azure.app.context.ports.vaults
+        assert await vaults.by_host(HOST) is not None
+        gone.append(True)
+        await asyncio.sleep(660)
+        assert await vaults.by_host(HOST) is None
+        assert await vaults.by_id(str(vault()["id"])) is None
+        assert await vaults.id_of(HOST) == ""
+
+    on_azure(estate(USER), story)
+
+
+@pytest.mark.parametrize("uri", ["https://kv-anew.vault.azure.net/", f"https://{HOST}.evil.example/"])
+def test_a_vault_that_a_rule_places_is_not_known_by_a_host_that_resource_manager_does_not_show(uri: str) -> None:
+    def answering(call: Call) -> Answer | None:
+        asked = call.host == "management.azure.com" and call.path.endswith("/vaults/kv-main")
+        return Answer.of(shown(uri)) if asked else None
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=answering)
+        vaults = azure.app.context.ports.vaults
+        assert await vaults.at(str(vault()["id"])) is None
+        assert await vaults.by_host(HOST) is None
+
+    on_azure(estate(USER), story)

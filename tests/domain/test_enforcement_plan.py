@@ -442,3 +442,22 @@ def test_a_resource_that_is_being_changed_or_has_failed_gets_no_key_yet(state: s
     (step,) = plan(facts(ready(), body=body))
     assert isinstance(step, Blocked | Wait)
     assert step.reason is reason
+
+
+def test_an_identity_that_is_there_in_another_spelling_is_not_named_twice() -> None:
+    body = {"identity": {"type": "UserAssigned", "userAssignedIdentities": {ONE.upper(): {"principalId": WHO}}}}
+    assert with_identity(body, ONE) == {"type": "UserAssigned", "userAssignedIdentities": {ONE.upper(): {}}}
+
+
+def test_a_vault_that_says_that_what_is_deleted_is_gone_is_not_taken_for_a_safe_one() -> None:
+    assert vault_of({"id": VAULT, "properties": {}}).recoverable
+    assert not vault_of({"id": VAULT, "properties": {"enableSoftDelete": False}}).recoverable
+
+
+def test_no_key_is_made_of_a_size_that_the_service_does_not_take() -> None:
+    traits = replace(SERVICE.traits, accepts=replace(SERVICE.traits.accepts, types=frozenset({("RSA", 2048)})))
+    small = replace(SERVICE, traits=traits)
+    absent = {KEY: Blocked(Reason.KEY_NOT_FOUND)}
+    assert reason_of(plan(facts(ready(), service=small, keys=absent))) is Reason.KEY_TYPE_NOT_ACCEPTED
+    fits = replace(RULE, create_key=NewKey(size=2048))
+    assert isinstance(plan(facts(ready(), fits, service=small, keys=absent))[0], CreateKey)

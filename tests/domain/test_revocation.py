@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.revocation import Hold, TakePermissions, TakeRole, keys_lost, takings, told_besides
+from shared.domain.revocation_record import taken_untold
 from shared.domain.vault import WRAPPING, Grant, Policy, Vault, lacks
 
 GROUP = "/subscriptions/s/resourceGroups/rg"
@@ -130,3 +131,11 @@ def test_each_step_says_how_it_is_undone() -> None:
     assert role.undo == f"assign role r1 at {VAULT} to principal {ME}"
     policy = TakePermissions(VAULT, ME, "t", ("get", "wrapKey"))
     assert policy.undo == f"add key permissions get, wrapKey for principal {ME} on {VAULT}"
+
+
+def test_what_another_wish_announced_is_not_told_of_as_taken_by_this_one() -> None:
+    step = {"step": "TakeRole", "said": {"assignment": "a", "scope": VAULT, "principal": ME, "role": "r"}}
+    line = {"resource": "/r", "correlationId": "one", "at": "2026-05-01T08:00:00+00:00", "takes": [step]}
+    assert [done.place for done in taken_untold([line], "/r", "one")] == ["a"]
+    assert taken_untold([line], "/r", "two") == ()
+    assert taken_untold([line], "/other", "one") == ()

@@ -121,3 +121,10 @@ def test_windows_that_never_open_are_told(window: Window, problem: str) -> None:
 )
 def test_freezes_that_make_no_sense_are_told(freeze: Freeze, problem: str) -> None:
     assert any(problem in text for text in freeze_problems([freeze]))
+
+
+def test_a_freeze_begins_and_ends_at_midnight_of_its_own_time_zone() -> None:
+    berlin = [Freeze(date(2026, 5, 1), date(2026, 5, 1), "Europe/Berlin")]
+    begins, ends = datetime(2026, 4, 30, 22, tzinfo=UTC), datetime(2026, 5, 1, 22, tzinfo=UTC)
+    assert frozen_until(berlin, begins) == frozen_until(berlin, ends - timedelta(seconds=1)) == ends
+    assert frozen_until(berlin, begins - timedelta(seconds=1)) is frozen_until(berlin, ends) is None

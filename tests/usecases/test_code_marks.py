@@ -12,8 +12,8 @@ from shared.domain.code_marks import DEFAULT_MARKS, mark_of
 from shared.domain.reasons import Reason
 from shared.domain.report import Stopped
 from shared.domain.work import Cause, Source
-from shared.usecases.forms import ConvergeWish
-from shared.usecases.wishes import converge_item, put_or_plan
+from shared.usecases.forms import ConvergeWish, EnforceWish
+from shared.usecases.wishes import converge_item, enforce_item, put_or_plan
 from tests.support.azure import MID, OLD, Azure, account, estate, on_azure, scope
 from tests.support.policies import PolicyFile
 from tests.support.waves import KEY, moved, rule
@@ -140,3 +140,15 @@ def test_marks_cost_no_request_on_the_way_of_a_key_event(tmp_path: Path) -> None
         return on_azure(estate(*accounts, *scopes), story, environ=policy(tmp_path, *lines))
 
     assert requests() == requests("ownedByCode: fix")
+
+
+def test_who_wishes_that_everything_be_enforced_has_named_nobody_s_resource(tmp_path: Path) -> None:
+    mine, theirs = account("stplain"), owned()
+
+    async def story(azure: Azure) -> None:
+        item = enforce_item(EnforceWish(all=True), HTTP, azure.time.now())
+        await put_or_plan(azure.app.context, item, dry_run=False)
+        await azure.drain()
+        assert (azure.in_use(mine), azure.in_use(theirs)) == (MID, OLD)
+
+    on_azure(estate(mine, theirs), story, environ=policy(tmp_path))

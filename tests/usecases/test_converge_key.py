@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from shared.domain.report import Certainty, Converged, Expanded
@@ -81,3 +82,14 @@ def test_a_large_estate_is_expanded_page_by_page() -> None:
         assert {azure.in_use(one) for one in accounts} == {MID}
 
     on_azure(estate(*accounts, throttling="off"), story)
+
+
+def test_each_of_many_children_of_one_list_moves_be_it_in_this_handling_or_later() -> None:
+    many = [scope("st1", f"deep{number}") for number in range(12)]
+
+    async def story(azure: Azure) -> None:
+        await azure.check_key()
+        await azure.drain(until=timedelta(minutes=5))
+        assert {azure.in_use(one) for one in many} == {MID}
+
+    on_azure(estate(account("st1", MID), *many), story)

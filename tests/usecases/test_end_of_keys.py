@@ -312,3 +312,13 @@ def test_a_key_that_somebody_rotates_meanwhile_is_not_rotated_again(tmp_path: Pa
         assert names(azure) == [OLD, NEW]
 
     on_azure(estate(account("st1"), keys=ends()), story, environ=PolicyFile(tmp_path, ROTATE).environ)
+
+
+def test_one_user_that_no_rule_is_meant_for_bars_the_rotation(tmp_path: Path) -> None:
+    ours = ROTATE.replace("name: all", "name: ours\n    where: {names: [st1]}")
+
+    async def story(azure: Azure) -> None:
+        ((reason, _),) = told(await looked(azure))
+        assert (reason, names(azure)) == (Reason.NEAR_EXPIRY, [OLD])
+
+    on_azure(estate(account("st1"), account("st2"), keys=ends()), story, environ=PolicyFile(tmp_path, ours).environ)

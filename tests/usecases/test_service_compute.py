@@ -234,3 +234,18 @@ def test_a_disk_names_no_key_and_is_never_asked_about_because_of_one() -> None:
         assert len([line for line in azure.calls("read") if line.endswith("/disks/disk1")]) == 1
 
     on_azure(using(PINNED, DISK, SNAPSHOT), story)
+
+
+@pytest.mark.parametrize(("client", "foreign"), [("99999999-0000-4000-8000-000000000001", True), ("None", False)])
+def test_a_set_that_reaches_its_key_as_another_tenant_s_application_is_left_alone(
+    client: str,
+    foreign: bool,  # noqa: FBT001
+) -> None:
+    one = {**PINNED, "properties": {**PINNED["properties"], "federatedClientId": client}}
+
+    async def story(azure: Azure) -> None:
+        reports = await azure.check(one)
+        assert (reports[-1].reasons == (Reason.CROSS_TENANT,)) is foreign
+        assert len(azure.calls("write")) == (0 if foreign else 1)
+
+    on_azure(using(one), story)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from datetime import timedelta
 from pathlib import Path
@@ -253,3 +254,28 @@ def test_no_other_service_passes_for_a_search_service() -> None:
         assert [one.url for one in azure.world.log if "search.windows.net" in one.url] == []
 
     on_azure(estate(SERVICE, named, search={"srch1": {"indexes": [HOTELS]}}), story)
+
+
+def test_what_is_sent_for_another_object_than_the_one_asked_for_is_not_put_in_its_place(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        def mistaken(call: Call, answer: Answer) -> Answer:
+            reads = call.host == HOST and call.method == "GET" and answer.status == 200
+            return Answer.of({**answer.json(), "name": "motels"}) if reads else answer
+
+        azure.world.hooks = Hooks(after=mistaken)
+        assert why((await azure.check(INDEX))[-1]) == {Reason.SERVICE_UNAVAILABLE}
+        assert asked(azure, HOST) == []
+
+    on_azure(described(indexes=[HOTELS]), story, environ=allowing(tmp_path, "unproven", "put"))
+
+
+def test_a_service_that_is_gone_is_found_out_before_another_one_of_its_name_gets_a_token(tmp_path: Path) -> None:
+    async def story(azure: Azure) -> None:
+        await azure.check(INDEX)
+        before = len([one for one in azure.world.log if HOST in one.url])
+        azure.world.resources.remove(str(SERVICE["id"]))
+        await asyncio.sleep(660)
+        await azure.check(INDEX)
+        assert len([one for one in azure.world.log if HOST in one.url]) == before
+
+    on_azure(described(indexes=[HOTELS]), story, environ=allowing(tmp_path, "unproven", "put"))

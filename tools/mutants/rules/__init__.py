@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from tools.mutants.rules import azure, choosing, faults, first_keys, foreseen, life, looking, policy, revoking, vaults
+from tools.mutants.rules import (
+    azure,
+    choosing,
+    faults,
+    first_keys,
+    foreseen,
+    life,
+    looking,
+    odd_cases,
+    passing_by,
+    policy,
+    revoking,
+    vaults,
+    ways_out,
+)
 
 RULES = (
     *azure.RULES,
@@ -12,7 +26,10 @@ RULES = (
     *foreseen.RULES,
     *life.RULES,
     *looking.RULES,
+    *odd_cases.RULES,
+    *passing_by.RULES,
     *policy.RULES,
     *revoking.RULES,
     *vaults.RULES,
+    *ways_out.RULES,
 )
