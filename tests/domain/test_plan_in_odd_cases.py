@@ -77,6 +77,7 @@ def test_a_service_that_always_follows_begins_with_no_key_whose_latest_version_c
 def test_to_begin_with_a_key_and_follow_it_takes_what_following_takes() -> None:
     unproven = with_traits(can={**dict.fromkeys(Verb, Can.YES), Verb.FOLLOW: Can.UNVERIFIED})
     begins = replace(facts(pinned(OLD)), service=unproven, uses=(), wish=Wish(KEY.at(None), Version.FOLLOW))
+    begins = replace(begins, body={"identity": {"type": "SystemAssigned", "principalId": WHO}})
     assert only_reason(plan(begins)) is Reason.NOT_ALLOWED_BY_RULE
     assert changes(replace(begins, rule=replace(FIX, may=frozenset({May.UNPROVEN}))))
 
