@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from shared.domain.jsonpath import lookup, text
 from shared.domain.keys import BadKeyUrl, KeyRef, is_key_name, parse_key_url
-from shared.domain.resource import BadAddress, Json, address_of
+from shared.domain.resource import BadAddress, Json, address_of, fold
 from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, Source, WorkItem
 
 LONGEST_BODY = 1024 * 1024  # bytes: what Event Grid sends at most
@@ -40,6 +40,11 @@ RESOURCE_EVENTS = frozenset(
     }
 )
 _VAULT_TYPE = "microsoft.keyvault/vaults"
+_DELETIONS = frozenset(
+    {"microsoft.resources.resourcedeletesuccess", "microsoft.resourcenotifications.resources.deleted"}
+)
+_BELOW_VAULT = re.compile(r".*/providers/microsoft\.keyvault/vaults/[^/]+", re.IGNORECASE)
+_ABOVE_VAULTS = re.compile(r"/subscriptions/[0-9a-f-]{36}(/resourcegroups/[\w.()-]{1,90})?", re.IGNORECASE)
 _ROLE_ASSIGNMENT = "/providers/microsoft.authorization/roleassignments/"
 _OBJECT_ID_CLAIM = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 _PLAIN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -60,7 +65,7 @@ class Skip(Enum):
     NO_SERVICE = "a resource of a type that the app does not know, or that holds no key"
     OWN_WRITE = "our own write coming back"
     UNREADABLE = "no event, or one without a type"
-    WIDE_GRANT = "a role assignment above a vault; the sweep looks at what it changes"
+    WIDE_GRANT = "a role assignment that is not about a vault, or one made above vaults: who waits for it looks again"
 
 
 class Ignored(Struct, frozen=True):
@@ -206,8 +211,7 @@ def _check_resource(event: Event, reader: Reader, cause: Cause, now: datetime) -
         return Skip.OWN_WRITE
     scope, mark, _ = named.lower().rpartition(_ROLE_ASSIGNMENT)
     if mark:
-        vault = re.match(r".*/providers/microsoft\.keyvault/vaults/[^/]+", scope)
-        return _check_vault(named[: vault.end()], cause, now) if vault else Skip.WIDE_GRANT
+        return _check_reach(event, named[: len(scope)], cause, now)
     try:
         found = address_of(named)
     except BadAddress:
@@ -217,6 +221,16 @@ def _check_resource(event: Event, reader: Reader, cause: Cause, now: datetime) -
     if found.type.lower() not in reader.types:
         return Skip.NO_SERVICE
     return CheckResource(found, cause, asked_at=now, first_at=now)
+
+
+def _check_reach(event: Event, scope: str, cause: Cause, now: datetime) -> CheckVault | Skip:
+    """Return a look at the vault that a role assignment is for. One above vaults is looked into only where it is gone:
+    who waits for a grant comes back by itself, who lost one does not.
+    """
+    if vault := _BELOW_VAULT.match(scope):
+        return _check_vault(scope[: vault.end()], cause, now)
+    gone = event.type.lower() in _DELETIONS and _ABOVE_VAULTS.fullmatch(scope)
+    return CheckVault(cause, now, within=fold(scope)) if gone else Skip.WIDE_GRANT
 
 
 def _writers(data: Json) -> frozenset[str]:

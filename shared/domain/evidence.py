@@ -225,7 +225,7 @@ def _key(item: WorkItem | None) -> str:
     if isinstance(item, CheckKey | RotateKey | EndingKey):
         return item.key.url
     if isinstance(item, CheckVault):
-        return item.host or item.vault_id
+        return item.host or item.vault_id or item.within
     return item.key.url if isinstance(item, CheckChildren) and item.key else ""
 
 

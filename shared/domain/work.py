@@ -55,7 +55,9 @@ class CheckKey(Struct, frozen=True, tag="key"):
 
 
 class CheckVault(Struct, frozen=True, tag="vault"):
-    """Look at everything that uses a key of this vault. One of `host` and `vault_id` may be empty."""
+    """Look at everything that uses a key of this vault, or of the vaults `within` a subscription or resource group (its
+    folded id). All but one of `host`, `vault_id` and `within` may be empty.
+    """
 
     cause: Cause
     asked_at: datetime
@@ -64,6 +66,7 @@ class CheckVault(Struct, frozen=True, tag="vault"):
     waited: Waited | None = None
     cursor: str | None = None
     page: int = 0
+    within: str = ""
 
 
 class Going(Struct, frozen=True):
@@ -108,7 +111,9 @@ class CheckResource(Struct, frozen=True, tag="resource"):
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):
-    """Look at the members of one collection below a resource that use `key` (or `host`'s keys, or any)."""
+    """Look at the members of one collection below a resource that use `key` (or `host`'s keys, or those of the vaults
+    `within` a subscription or resource group, or any).
+    """
 
     parent: Address
     child_type: str
@@ -120,6 +125,7 @@ class CheckChildren(Struct, frozen=True, tag="children"):
     host: str = ""
     paced: bool = False  # it waited for its slot already
     reach: bool = False  # ask also whether they still reach their keys
+    within: str = ""
 
 
 class NamedPlace(Struct, frozen=True):

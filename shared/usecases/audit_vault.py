@@ -150,7 +150,7 @@ async def audits_for(context: Context, item: Sweep | CheckVault, host: str = "")
         return []
     vaults, now = context.ports.vaults, context.ports.clock.now()
     if isinstance(item, CheckVault):
-        id_ = await vaults.id_of(host)
+        id_ = await vaults.id_of(host) if not item.within else ""  # what went above it changed nothing of the vault
         return [AuditVault(item.cause, item.asked_at, vault_id=id_)] if id_ else []
     known = {fold(site.id): site.id for site in await vaults.found()}
     wanted = [id_ for id_ in known.values() if item.slice is None or slice_of(address_of(id_)) == item.slice]

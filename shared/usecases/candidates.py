@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from shared.domain.keys import KeyHistory, KeyId, KeyVersion, latest_usable, newest_usable
-from shared.domain.resource import Address, KeyUse
+from shared.domain.resource import Address, KeyUse, fold
 from shared.domain.service import Service
 from shared.errors import NotThere, Refusal
 from shared.usecases.context import Context
@@ -15,14 +15,14 @@ from shared.usecases.observe import fresh_enough, with_materials
 
 
 class Scope(Struct, frozen=True):
-    """What a look is about: a key, a vault's keys (`host`), or everything.
+    """What a look is about: a key, the keys of vaults (`hosts`), or everything (None).
 
     `history` is None when the key cannot be read or when more than one key is meant. `key_is_gone`: there is no such
     key (any more). `ordered`: somebody ordered more than a look, which those on the queue do not know of.
     """
 
     key: KeyId | None = None
-    host: str = ""
+    hosts: frozenset[str] | None = None
     history: KeyHistory | None = None
     key_is_gone: bool = False
     ordered: bool = False
@@ -31,23 +31,29 @@ class Scope(Struct, frozen=True):
         """Return whether any of these uses is meant."""
         if self.key is not None:
             return any(use.configured.key == self.key for use in uses)
-        return any(use.configured.key.host == self.host for use in uses) if self.host else bool(uses)
+        return bool(uses) if self.hosts is None else any(use.configured.key.host in self.hosts for use in uses)
 
 
-async def scope_of(context: Context, key: KeyId | None, host: str, asked_at: datetime) -> Scope:
-    """Return the scope with the key's history, if it is one key and can be read. Raises TryLater.
+async def scope_of(context: Context, key: KeyId, asked_at: datetime) -> Scope:
+    """Return the scope of one key with its history, if that can be read. Raises TryLater.
 
     The history must not be older than the question: an event tells of a version that a moment ago was not there.
     """
-    if key is None or await context.ports.vaults.by_host(key.host) is None:
-        return Scope(key, host)
+    if await context.ports.vaults.by_host(key.host) is None:
+        return Scope(key)
     try:
         history = await context.ports.keys.history(key, not_older_than=max(asked_at, fresh_enough(context)))
     except NotThere:
-        return Scope(key, host, key_is_gone=True)
+        return Scope(key, key_is_gone=True)
     except Refusal:
-        return Scope(key, host)  # each user is looked at and reports the same; who they are is what counts now
-    return Scope(key, host, history)
+        return Scope(key)  # each user is looked at and reports the same; who they are is what counts now
+    return Scope(key, history=history)
+
+
+async def scope_within(context: Context, above: str) -> Scope:
+    """Return the scope of the vaults of a subscription or resource group, by its folded id. Raises TryLater."""
+    found = await context.ports.vaults.found()
+    return Scope(hosts=frozenset(site.host for site in found if fold(site.id).startswith(f"{above}/")))
 
 
 async def worth_a_look(
@@ -82,7 +88,7 @@ async def all_there(context: Context, service: Service, uses: tuple[KeyUse, ...]
     Raises TryLater.
     """
     keys = dict.fromkeys(use.configured.key for use in uses)
-    scopes = [await scope_of(context, key, "", fresh_enough(context)) for key in keys]
+    scopes = [await scope_of(context, key, fresh_enough(context)) for key in keys]
     return all([await _there_already(context, scope, service, uses) for scope in scopes])
 
 

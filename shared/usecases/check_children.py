@@ -14,7 +14,7 @@ from shared.domain.resource import Address, Json
 from shared.domain.service import ChildList, Service
 from shared.domain.work import CheckChildren, CheckResource
 from shared.errors import AppError, NotTaken, NotThere, Refusal
-from shared.usecases.candidates import Scope, scope_of, worth_a_look
+from shared.usecases.candidates import Scope, scope_of, scope_within, worth_a_look
 from shared.usecases.check_resource import check_resource
 from shared.usecases.context import Context
 from shared.usecases.fan_out import put_all
@@ -82,8 +82,7 @@ def _asked_for(step: Wait, now: datetime) -> timedelta:
 
 
 async def _look(context: Context, item: CheckChildren, what: ChildList, service: Service) -> Outcome:
-    scope = await scope_of(context, item.key, item.host, item.asked_at)
-    scope = replace(scope, ordered=item.cause.order != Order())
+    scope = replace(await _scope(context, item), ordered=item.cause.order != Order())
     known = context.recent.children(item.parent, what.type, context.ports.clock.now())
     if known is not None:
         found = [
@@ -98,6 +97,14 @@ async def _look(context: Context, item: CheckChildren, what: ChildList, service:
     return await _handle(context, item, scope, list(zip(children, bodies, strict=True)), listed_at)
 
 
+async def _scope(context: Context, item: CheckChildren) -> Scope:
+    if item.key is not None:
+        return await scope_of(context, item.key, item.asked_at)
+    if item.within:
+        return await scope_within(context, item.within)
+    return Scope(hosts=frozenset({item.host}) if item.host else None)
+
+
 def _child(service: Service, body: Json) -> Child:
     """Return a child; one that cannot be read must not hide the others, and is reported by its own check."""
     address = Address(service.type, str(body["id"]))
@@ -110,7 +117,7 @@ def _child(service: Service, body: Json) -> Child:
 async def _handle(
     context: Context, item: CheckChildren, scope: Scope, listed: list[tuple[Child, Json]], listed_at: datetime
 ) -> Outcome:
-    sweeping = item.key is None and not item.host
+    sweeping = scope.key is None and scope.hosts is None
     concerned = [
         (child, body)
         for child, body in listed

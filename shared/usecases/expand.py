@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ from shared.domain.keys import BadKeyUrl, KeyId
 from shared.domain.order import Order
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
-from shared.domain.report import Answered, Expanded, Outcome, Report, Stopped, Waiting
+from shared.domain.report import Answered, Expanded, Outcome, Paced, Report, Stopped, Waiting
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.work import (
@@ -27,7 +27,7 @@ from shared.domain.work import (
 )
 from shared.errors import AppError, NotTaken
 from shared.usecases.audit_vault import audits_for
-from shared.usecases.candidates import Scope, scope_of, worth_a_look
+from shared.usecases.candidates import Scope, scope_of, scope_within, worth_a_look
 from shared.usecases.context import Context
 from shared.usecases.ending import put_if_it_ends, put_those_that_end
 from shared.usecases.fan_out import put_all
@@ -38,6 +38,7 @@ from shared.usecases.unencrypted import wanted_for
 from shared.usecases.waiting import step_for, waited_for
 
 ENDLESS = Blocked(Reason.SERVICE_UNAVAILABLE, detail="the answer cannot be read: the index is a list without an end")
+WIDE_AGAIN = timedelta(minutes=10)
 LONGEST_DELAY = timedelta(days=6)  # a queue hides a message for seven days at most
 
 
@@ -59,19 +60,19 @@ async def expand(context: Context, item: Expansion) -> Report:
 
 
 async def _outcome(context: Context, item: Expansion) -> Outcome:
-    if _just_done(context, item):
-        return Answered()
+    if done := await _done_already(context, item):
+        return done
     began = context.ports.clock.now()
     scope = await scope_for(context, item)
     if isinstance(scope, Stopped):
         return scope
-    if _is_made_up(item, scope):
+    if _is_made_up(item, scope) or scope.hosts == frozenset():
         return Expanded(0, 0, more=False)
     scope = replace(scope, ordered=item.cause.order != Order())
     if isinstance(item, Sweep) and (held := await begin_or_go_on(context, item)):
         return held
     if isinstance(item, Sweep | CheckVault):
-        await put_all(context, await audits_for(context, item, scope.host))
+        await put_all(context, await audits_for(context, item, _only(scope)))
     outcome = await _page(context, item, scope)
     if isinstance(item, Sweep):
         outcome = await told_and_ended(context, item, outcome)
@@ -85,6 +86,15 @@ async def _outcome(context: Context, item: Expansion) -> Outcome:
     return outcome
 
 
+async def _done_already(context: Context, item: Expansion) -> Outcome | None:
+    if _just_done(context, item):
+        return Answered()
+    if until := _too_soon(context, item):
+        await context.ports.queue.put(item, visible_at=until)
+        return Paced(until)
+    return None
+
+
 def _just_done(context: Context, item: Expansion) -> bool:
     """Return whether the users of the key or vault were looked for after this was asked: events come in twos and
     threes.
@@ -95,6 +105,16 @@ def _just_done(context: Context, item: Expansion) -> bool:
     return first and isinstance(item, CheckKey) and context.recent.expanded_since(item.key, item.asked_at)
 
 
+def _too_soon(context: Context, item: Expansion) -> datetime | None:
+    """Return when to look through a whole subscription or resource group again: role assignments come and go there
+    all day where people are given rights for an hour, and one look answers for all that went before it.
+    """
+    if not isinstance(item, CheckVault) or not item.within or item.cursor is not None:
+        return None
+    again = context.recent.noted_at(_named(item))
+    return again + WIDE_AGAIN if again is not None and again + WIDE_AGAIN > context.ports.clock.now() else None
+
+
 def _is_made_up(item: Expansion, scope: Scope) -> bool:
     """Return whether an event names a key that its vault does not have. No event tells of a key that goes, so nothing
     true is lost but haste: the sweep finds who uses it. Looking for its users would let anybody who can send events
@@ -103,8 +123,13 @@ def _is_made_up(item: Expansion, scope: Scope) -> bool:
     return scope.key_is_gone and item.cause.source in {Source.EVENT, Source.REPLAY} and item.cause.order == Order()
 
 
+def _only(scope: Scope) -> str:
+    """Return the host of the one vault that is meant, "" if it is not one."""
+    return next(iter(scope.hosts)) if scope.hosts is not None and len(scope.hosts) == 1 else ""
+
+
 def _named(item: CheckVault) -> str:
-    return f"vault {item.host or item.vault_id}".lower()
+    return f"vault {item.host or item.vault_id or item.within}".lower()
 
 
 async def scope_for(context: Context, item: Expansion) -> Scope | Stopped:
@@ -112,10 +137,12 @@ async def scope_for(context: Context, item: Expansion) -> Scope | Stopped:
     if isinstance(item, CheckKey):
         return await _key_scope(context, item)
     if isinstance(item, CheckVault):
+        if item.within:
+            return await scope_within(context, item.within)
         vaults = context.ports.vaults
         site = await (vaults.by_host(item.host) if item.host else vaults.by_id(item.vault_id))
         if site is not None:
-            return Scope(host=site.host)
+            return Scope(hosts=frozenset({site.host}))
         return await _of_deleted(context, item)
     return Scope()
 
@@ -124,7 +151,7 @@ async def _of_deleted(context: Context, item: CheckVault) -> Scope | Stopped:
     """Return the scope of a vault that was deleted: its users are looked at, and nothing is asked of it."""
     host = item.host or f"{item.vault_id.rpartition('/')[2]}{context.vault_suffix}".lower()
     if await context.ports.vaults.deleted(host, item.vault_id):
-        return Scope(host=host)
+        return Scope(hosts=frozenset({host}))
     return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.host or item.vault_id),))
 
 
@@ -135,7 +162,7 @@ async def _key_scope(context: Context, item: CheckKey) -> Scope | Stopped:
     if item.vault_id and site.id and site.id.lower().rstrip("/") != item.vault_id.lower().rstrip("/"):
         detail = f"{item.key.host} does not belong to the vault that the event came from"
         return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=detail),))
-    return await scope_of(context, item.key, "", item.asked_at)
+    return await scope_of(context, item.key, item.asked_at)
 
 
 async def _come_back_when_valid(context: Context, item: CheckKey, scope: Scope) -> None:
@@ -200,8 +227,8 @@ async def _for_row(context: Context, item: Expansion, scope: Scope, service: Ser
                 if await worth_a_look(context, scope, child, one.address, one.uses, reach=reach)
             ]
         elif not scope.key_is_gone and _in_slice(item, address):  # made-up keys must not make us list everything
-            look = CheckChildren(address, what.type, item.cause, item.asked_at, now, key=scope.key, host=scope.host)
-            found.append(replace(look, reach=reach))
+            look = CheckChildren(address, what.type, item.cause, item.asked_at, now, key=scope.key, host=_only(scope))
+            found.append(replace(look, reach=reach, within=item.within if isinstance(item, CheckVault) else ""))
     return found
 
 

@@ -258,6 +258,10 @@ class Recent:
         at = self._expanded.get(what)
         return at is not None and at >= moment
 
+    def noted_at(self, what: str) -> datetime | None:
+        """Return when it was done last, if that is remembered."""
+        return self._expanded.get(what)
+
     def note_seen(self, what: str, value: object, at: datetime) -> None:
         """Remember something that was read."""
         self._seen.set(what, (value, at))
