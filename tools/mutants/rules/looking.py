@@ -7,6 +7,7 @@ from tools.mutants.rule import Rule
 _CHECK_RESOURCE = "shared/usecases/check_resource.py"
 _EXPAND = "shared/usecases/expand.py"
 _NOT_NOW = "shared/usecases/not_now.py"
+ABOVE_VAULTS = "tests/usecases/test_grants_above_vaults.py"
 CLOSED_QUEUE = "tests/usecases/test_closed_queue.py"
 ODD_OPERATIONS = "tests/usecases/test_odd_operations.py"
 OTHER_HANDS = "tests/usecases/test_other_hands.py"
@@ -89,9 +90,37 @@ RULES = (
     Rule(
         "an event about a key that its vault does not have asks the index for nothing",
         "shared/usecases/expand.py",
-        "if _is_made_up(item, scope):",
-        "if False:",
+        "if _is_made_up(item, scope) or scope.hosts == frozenset():",
+        "if scope.hosts == frozenset():",
         "tests/app/test_forgery.py",
+    ),
+    Rule(
+        "a grant above vaults that is gone has their users looked at",
+        "shared/domain/events.py",
+        "gone = event.type.lower() in _DELETIONS and _ABOVE_VAULTS.fullmatch(scope)",
+        "gone = False",
+        ABOVE_VAULTS,
+    ),
+    Rule(
+        "a place where no vault is has nothing looked through",
+        "shared/usecases/expand.py",
+        "_is_made_up(item, scope) or scope.hosts == frozenset()",
+        "_is_made_up(item, scope)",
+        ABOVE_VAULTS,
+    ),
+    Rule(
+        "a whole subscription is looked through once in ten minutes at most",
+        "shared/usecases/expand.py",
+        "if until := _too_soon(context, item):",
+        "if until := None:",
+        ABOVE_VAULTS,
+    ),
+    Rule(
+        "a grant above vaults is about the vaults below it and no others",
+        "shared/usecases/candidates.py",
+        'if fold(site.id).startswith(f"{above}/")',
+        "if above",
+        ABOVE_VAULTS,
     ),
     Rule(
         "a list that leads back to itself is not read for ever",
