@@ -133,7 +133,7 @@ def build(
         evidence=EvidenceReader(store) if store is not None else NoEvidence(),
     )
     context = Context(ports, services(), settings.own, Recent(), Pacer(), cloud.vault_suffix, settings.first_party)
-    return App(context, journals, Checkup(context), problems, new_id)
+    return App(context, journals, Checkup(context, clock.trouble), problems, new_id)
 
 
 def _evidence_store(connection: Connection, settings: Settings) -> Store | None:

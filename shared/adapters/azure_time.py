@@ -43,6 +43,7 @@ class AzureTime:
         self._ahead = timedelta(0)
         self._doubt: _Span | None = None  # what the last answer said, if it was not what this clock says
         self._told: datetime | None = None  # when it was told last that Azure is not believed
+        self._trouble = ""
 
     def now(self) -> datetime:
         """Return the time in UTC."""
@@ -51,6 +52,10 @@ class AzureTime:
     def here(self) -> datetime:
         """Return what this machine takes for the time."""
         return self._wall.now()
+
+    def trouble(self) -> str:
+        """Return what is wrong with this machine's clock if Azure's is not taken instead, else ""."""
+        return self._trouble
 
     def heard(self, date: str, sent: datetime, received: datetime) -> None:
         """Take note of an answer's Date; `sent` and `received` are this machine's time. Nonsense counts as nothing."""
@@ -63,7 +68,7 @@ class AzureTime:
             return  # this machine's clock was set back meanwhile
         nearest = span.nearest(self._ahead)
         if nearest == self._ahead:
-            self._doubt = None
+            self._doubt, self._trouble = None, ""
         elif abs(nearest) <= FARTHEST and abs(nearest - self._ahead) <= _STEP:
             self._put_right(nearest)
         elif self._doubt is None or not span.meets(self._doubt):
@@ -74,15 +79,16 @@ class AzureTime:
             self._tell(nearest)
 
     def _tell(self, ahead: timedelta) -> None:
+        wrong = -ahead.total_seconds()
+        self._trouble = (
+            f"Azure says that this machine's clock is wrong by {wrong:.0f} s: too much to be believed; put it right"
+        )
         now = self.here()
         if self._told is None or abs(now - self._told) >= _TELL_AGAIN:
             self._told = now
-            _LOG.warning(
-                "Azure says that this machine's clock is wrong by %.0f s: too much to be believed; put it right",
-                -ahead.total_seconds(),
-            )
+            _LOG.warning("%s", self._trouble)
 
     def _put_right(self, ahead: timedelta) -> None:
         if abs(ahead - self._ahead) >= _WORTH_TELLING:
             _LOG.warning("this machine's clock is wrong by %.1f s; Azure's is taken", -ahead.total_seconds())
-        self._ahead, self._doubt = ahead, None
+        self._ahead, self._doubt, self._trouble = ahead, None, ""

@@ -51,8 +51,9 @@ class Health(Struct, frozen=True, rename="camel"):
 class Checkup:
     """Tries the queue, Resource Graph and one vault: each by one read, all at once, by one for all who ask."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, clock_trouble: Callable[[], str]) -> None:
         self._context = context
+        self.clock_trouble = clock_trouble
         self._looking = asyncio.Lock()
         self._last: tuple[datetime, bool, dict[str, Part]] | None = None
 
@@ -102,6 +103,8 @@ async def health(
     found = [f"{problem.setting}: {problem.text}" for problem in problems]
     if not known:
         found.append("identity: no token could be had for the app's managed identity")
+    if trouble := checkup.clock_trouble():
+        found.append(f"clock: {trouble}")
     if problem := await context.ports.policies.problem():
         found.append(f"policy: {problem}")
     types = tuple(sorted(service.type for service in context.services.values()))

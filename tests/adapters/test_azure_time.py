@@ -8,7 +8,8 @@ import pytest
 
 from shared.adapters.azure_time import FARTHEST, AzureTime
 from shared.ports import Clock
-from tests.support.azure import START
+from shared.usecases.health import Checkup, health
+from tests.support.azure import MID, START, Azure, account, estate, on_azure
 
 SECOND = timedelta(seconds=1)
 HALF_AN_HOUR_OFF = format_datetime((START - timedelta(minutes=30)).astimezone(UTC), usegmt=True)
@@ -95,6 +96,28 @@ def test_nobody_is_believed_that_a_clock_is_wrong_by_hours_and_that_is_told_once
         wall.true += timedelta(minutes=1)
         assert time.now() == time.here()
     assert len(caplog.records) == 2
+
+
+def test_a_clock_that_is_too_far_out_to_be_put_right_shows_in_health_until_somebody_puts_it_right() -> None:
+    wall = Wrong(FARTHEST + timedelta(minutes=1))
+    time = AzureTime(wall)
+    assert time.trouble() == ""
+    for _ in range(2):
+        asks(time, wall)
+    assert "wrong by 3659 s" in time.trouble()
+    wall.by = timedelta(0)
+    asks(time, wall)
+    assert time.trouble() == ""
+
+
+def test_health_names_a_clock_that_is_too_far_out() -> None:
+    async def story(azure: Azure) -> None:
+        checkup = Checkup(azure.app.context, lambda: "wrong by 3660 s")
+        found = await health(azure.app.context, checkup, (), {})
+        assert (found.healthy, found.problems) == (False, ("clock: wrong by 3660 s",))
+        assert (await health(azure.app.context, azure.app.checkup, (), {})).healthy
+
+    on_azure(estate(account("st1", MID)), story)
 
 
 def test_a_clock_is_not_moved_beyond_the_bound_by_small_steps() -> None:

@@ -38,6 +38,13 @@ RULES = (
         IN_VAIN,
     ),
     Rule(
+        "a clock that is too far out to be put right shows in health",
+        "shared/usecases/health.py",
+        "if trouble := checkup.clock_trouble():",
+        'if trouble := "":',
+        AZURE_TIME,
+    ),
+    Rule(
         "the app's clock is put right by Azure's",
         _AZURE_TIME,
         "return self._wall.now() + self._ahead",
