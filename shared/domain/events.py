@@ -65,7 +65,7 @@ class Skip(Enum):
     NO_SERVICE = "a resource of a type that the app does not know, or that holds no key"
     OWN_WRITE = "our own write coming back"
     UNREADABLE = "no event, or one without a type"
-    WIDE_GRANT = "a role assignment that is not about a vault, or one made above vaults: who waits for it looks again"
+    WIDE_GRANT = "a role assignment made above vaults, or about none: who waits for it looks again, and the sweep looks"
 
 
 class Ignored(Struct, frozen=True):

@@ -162,7 +162,7 @@ def test_a_grant_given_or_taken_on_a_vault_makes_the_app_look_at_its_users(type_
     with_app(estate(one), story)
 
 
-def test_a_grant_above_a_vault_is_left_to_the_sweep() -> None:
+def test_a_grant_given_above_a_vault_is_left_to_who_waits_for_it_and_to_the_sweep() -> None:
     wide = f"{group()}/providers/Microsoft.Authorization/roleAssignments/77777777-7777-7777-7777-777777777777"
 
     async def story(app: WholeApp) -> None:
@@ -172,6 +172,18 @@ def test_a_grant_above_a_vault_is_left_to_the_sweep() -> None:
         assert any("the sweep looks" in line for line in app.logged())
 
     with_app(estate(account("st1")), story)
+
+
+def test_a_grant_taken_above_a_vault_makes_the_app_look_at_its_users() -> None:
+    one, wide = account("st1"), f"{group()}/providers/Microsoft.Authorization/roleAssignments/{'7' * 8}"
+
+    async def story(app: WholeApp) -> None:
+        gone = resource_event(wide, "Microsoft.Resources.ResourceDeleteSuccess")
+        assert await app.deliver([gone], to="resource_events") == 202
+        await app.run_until_quiet()
+        assert app.in_use(one) == MID
+
+    with_app(estate(one), story)
 
 
 @pytest.mark.parametrize("schema", [GRID, CLOUD])
