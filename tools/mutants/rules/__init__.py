@@ -14,6 +14,7 @@ from tools.mutants.rules import (
     passing_by,
     policy,
     revoking,
+    so_many_words,
     vaults,
     ways_out,
 )
@@ -30,6 +31,7 @@ RULES = (
     *passing_by.RULES,
     *policy.RULES,
     *revoking.RULES,
+    *so_many_words.RULES,
     *vaults.RULES,
     *ways_out.RULES,
 )
