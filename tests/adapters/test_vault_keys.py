@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -108,6 +109,38 @@ def test_one_version_that_a_certificate_owns_makes_the_key_a_certificate_s() -> 
         (report,) = await azure.check(USER)
         assert report.reasons == (Reason.KEY_BACKS_CERTIFICATE,)
         assert azure.calls("write") == []
+
+    on_azure(estate(USER), story)
+
+
+def test_a_version_that_does_not_say_that_it_is_enabled_is_not_moved_to() -> None:
+    async def story(azure: Azure) -> None:
+        def silent(body: Any) -> Any:
+            for one in body["value"]:
+                if MID in one["kid"]:
+                    del one["attributes"]["enabled"]
+            return body
+
+        spoiling(azure, "/versions", silent)
+        await azure.check(USER)
+        assert azure.calls("write") == []
+        assert azure.in_use(USER) == OLD
+
+    on_azure(estate(USER), story)
+
+
+def test_a_zero_in_front_of_a_modulus_makes_no_key_longer() -> None:
+    async def story(azure: Azure) -> None:
+        keys = azure.app.context.ports.keys
+        bits = (await keys.material(KEY, OLD)).bits
+
+        def padded(body: Any) -> Any:
+            written = body["key"]["n"]
+            n = urlsafe_b64decode(written + "=" * (-len(written) % 4))
+            return {**body, "key": {**body["key"], "n": urlsafe_b64encode(b"\0" + n).decode().rstrip("=")}}
+
+        spoiling(azure, f"/{MID}", padded)
+        assert (await keys.material(KEY, MID)).bits == bits
 
     on_azure(estate(USER), story)
 

@@ -64,12 +64,15 @@ def test_the_app_signs_in_as_its_managed_identity_and_as_a_person_on_that_person
         ({"CMK_OWN_RESOURCE_GROUP": f"{group()}/"}, {group().lower()}),
         ({**ON_AZURE, "CMK_OWN_RESOURCE_GROUP": "/subscriptions/s/resourceGroups/more"}, 2),
         ({"WEBSITE_RESOURCE_GROUP": "rg-data"}, set()),
+        ({"WEBSITE_OWNER_NAME": ON_AZURE["WEBSITE_OWNER_NAME"]}, set()),
     ],
 )
 def test_the_app_s_own_resource_group_is_what_azure_says_and_what_is_set(environ: dict[str, str], groups: Any) -> None:
-    found, _ = read({"AzureWebJobsStorage__accountName": "cmkautopilot", **environ}, SUFFIXES)
+    there = {"AzureWebJobsStorage__accountName": "cmkautopilot", "WEBSITE_SITE_NAME": "app", **environ}
+    found, problems = read(there, SUFFIXES)
     here = found.own.resource_groups
     assert (len(here) if isinstance(groups, int) else here) == groups
+    assert ("CMK_OWN_RESOURCE_GROUP" in [one.setting for one in problems]) is (not here)
 
 
 def test_what_lies_in_the_resource_group_that_azure_says_the_app_is_in_is_never_written() -> None:

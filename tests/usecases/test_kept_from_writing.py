@@ -234,3 +234,14 @@ def test_no_work_that_names_a_vault_which_is_not_ours_makes_the_app_ask_it() -> 
         assert [line.url for line in azure.world.log if EVIL.host in line.url] == []
 
     on_azure(estate(one), story)
+
+
+def test_no_key_is_made_that_could_not_be_used_for_a_while(tmp_path: Path) -> None:
+    one = plain()
+    later = "createKey: {notBefore: 2026-06-01T00:00:00Z}"
+
+    async def story(azure: Azure) -> None:
+        assert refusal(await enforced(azure, one)) is Reason.NO_USABLE_VERSION
+        assert changes(azure) == []
+
+    on_azure(nothing_yet(one, vault()), story, environ=policy(tmp_path, ALL, later))

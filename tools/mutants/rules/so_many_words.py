@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from tools.mutants.rule import Rule
 
+_ADAPTERS_KEYS = "shared/adapters/keys.py"
 _ADAPTERS_KEYS_ARM = "shared/adapters/keys_arm.py"
 _ADAPTERS_RESOURCE_GRAPH = "shared/adapters/resource_graph.py"
 _ADAPTERS_VAULT_CHANGES = "shared/adapters/vault_changes.py"
 _ADAPTERS_VAULTS = "shared/adapters/vaults.py"
 _BOOTSTRAP = "shared/bootstrap.py"
+_DOMAIN_BEFOREHAND = "shared/domain/beforehand.py"
 _SETTINGS = "shared/settings.py"
+TURNS = "tests/adapters/test_turns.py"
+VAULT_KEYS = "tests/adapters/test_vault_keys.py"
 WHO_THE_APP_IS = "tests/adapters/test_who_the_app_is.py"
+KNOWN_BEFOREHAND = "tests/domain/test_known_beforehand.py"
+FORESEEN = "tests/usecases/test_foreseen.py"
 IN_SO_MANY_WORDS = "tests/usecases/test_in_so_many_words.py"
+KEPT_FROM_WRITING = "tests/usecases/test_kept_from_writing.py"
 
 RULES = (
     Rule(
@@ -174,5 +181,61 @@ RULES = (
         "        if not (_GUID.fullmatch(application) and _GUID.fullmatch(object_id)):\n",
         "        if not _GUID.fullmatch(application):\n",
         WHO_THE_APP_IS,
+    ),
+    Rule(
+        "a denial that names somebody else is in nobody's way",
+        "shared/adapters/beforehand.py",
+        "(not named or bool(named & {EVERYBODY, *me})) and not any(",
+        "not any(",
+        FORESEEN,
+    ),
+    Rule(
+        "who gives its turn back takes no other's",
+        "shared/adapters/turns_blob.py",
+        "delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)",
+        "delete_blob()",
+        TURNS,
+    ),
+    Rule(
+        "a version that does not say that it is enabled is none to move to",
+        _ADAPTERS_KEYS,
+        "            bool(found.enabled),",
+        "            found.enabled is not False,",
+        VAULT_KEYS,
+    ),
+    Rule(
+        "zeros in front of a modulus are no bits",
+        _ADAPTERS_KEYS,
+        'len(modulus.lstrip(b"\\0"))',
+        "len(modulus)",
+        VAULT_KEYS,
+    ),
+    Rule(
+        "a denial for its place alone is not one for all below",
+        _DOMAIN_BEFOREHAND,
+        "        here = fold(one.scope) == fold(need.place) if one.here_only else _holds(one.scope, need.place)",
+        "        here = _holds(one.scope, need.place)",
+        KNOWN_BEFOREHAND,
+    ),
+    Rule(
+        "ids of denials are compared whatever their case",
+        _DOMAIN_BEFOREHAND,
+        "fold(one.scope) == fold(need.place)",
+        "one.scope == need.place",
+        KNOWN_BEFOREHAND,
+    ),
+    Rule(
+        "a right to write is no right to data",
+        _DOMAIN_BEFOREHAND,
+        "        (one.data_actions, one.not_data_actions, one.tells_data)\n",
+        "        (one.actions, one.not_actions, one.tells)\n",
+        KNOWN_BEFOREHAND,
+    ),
+    Rule(
+        "no key is made that cannot be used yet",
+        "shared/domain/plan/groundwork.py",
+        "    if like.not_before is not None and like.not_before > facts.now:\n",
+        "    if False:\n",
+        KEPT_FROM_WRITING,
     ),
 )
