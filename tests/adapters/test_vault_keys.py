@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
@@ -200,3 +201,32 @@ def test_keys_that_are_not_there_do_not_fill_the_memory(monkeypatch: pytest.Monk
         assert len(known._locks) <= 6  # noqa: SLF001  what is held for each key asked about is nobody else's business
 
     on_azure(estate(), story)
+
+
+def test_a_key_that_is_being_asked_about_keeps_its_turn_however_many_other_keys_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else two wishes at once would make two versions."""
+    monkeypatch.setattr(vault_keys, "_MOST_REMEMBERED", 1)
+
+    async def story(azure: Azure) -> None:
+        ports = azure.app.context.ports
+
+        async def rotated() -> bool:
+            try:
+                return bool(await ports.keys.new_version(KEY, if_latest_is=MID, if_on=ports.switch))
+            except Refusal:
+                return False
+
+        async def others() -> None:
+            for number in range(3):
+                with pytest.raises(NotThere):
+                    await ports.keys.history(KeyId(KEY.host, f"k{number}"), not_older_than=azure.time.now())
+
+        first = asyncio.create_task(rotated())
+        await asyncio.sleep(0)
+        await others()
+        made = await asyncio.gather(first, rotated())
+        assert sum(made) == 1
+
+    on_azure(estate(USER), story)

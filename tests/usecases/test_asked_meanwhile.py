@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace as with_
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +16,7 @@ from sandbox.arm.store import drop
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.keys import KeyId
+from shared.domain.order import Order
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged
 from shared.domain.work import Cause, CheckResource, Going, Source, Sweep
@@ -21,6 +24,7 @@ from shared.usecases.forms import UseKeyWish
 from shared.usecases.sweeping import SLICES
 from shared.usecases.wishes import use_key_item
 from tests.support.azure import MARCH, MID, NEW, OLD, SUB, Azure, account, estate, on_azure, version
+from tests.support.policies import PolicyFile
 
 KEY = KeyId("kv-main.vault.azure.net", "cmk")
 OTHER = "https://kv-main.vault.azure.net/keys/other"
@@ -119,3 +123,23 @@ def test_a_sweep_asks_no_vault_that_only_a_resource_names(slice_: int) -> None:
         assert [line.url for line in azure.world.log if EVIL.host in line.url] == []
 
     on_azure(estate(one), story)
+
+
+def test_haste_that_somebody_orders_is_not_lost_in_a_look_that_waits_meanwhile(tmp_path: Path) -> None:
+    one = account("st1", OLD)
+    shut = "  - name: all\n    rotation: fix\n    windows: [{from: '20:00', to: '21:00'}]\n"
+
+    async def story(azure: Azure) -> None:
+        item = asked(azure)
+        urgent = replace(item, cause=replace(item.cause, order=Order(urgent=True)))
+        azure.environ["CMK_WRITES"] = "off"
+        await azure.check(one)
+        await asyncio.sleep(5)
+        await azure.check(one)
+        await azure.put(urgent)
+        await azure.drain()
+        azure.environ["CMK_WRITES"] = "on"
+        await azure.drain(until=timedelta(minutes=30))
+        assert azure.in_use(one) == MID
+
+    on_azure(estate(one), story, environ=PolicyFile(tmp_path, shut).environ)

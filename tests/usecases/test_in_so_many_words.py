@@ -21,6 +21,8 @@ from shared.domain.report import Converged, Waiting
 from shared.domain.revocation import Revoked
 from shared.domain.work import MOST_PAGES, Cause, CheckVault, EndingKey, Source
 from shared.errors import Refusal
+from shared.usecases.forms import RotateWish
+from shared.usecases.wishes import put_or_plan, rotate_item
 from tests.support.azure import MID, OLD, SUB, Azure, account, estate, on_azure, vault, version
 from tests.support.enforced import KEYS, enforced
 from tests.support.enforcing import ALL, CREATE, UAI, bare_vault, nothing_yet, plain, policy, user_assigned
@@ -269,3 +271,17 @@ def test_a_vault_that_a_rule_made_and_somebody_made_anew_elsewhere_is_the_one_th
         assert site.id == there.lower()
 
     on_azure(estate(account("st1")), story)
+
+
+def test_that_a_certificate_owns_a_key_is_told_by_a_dry_run_of_its_rotation_too() -> None:
+    one = account("st1")
+    keys = {"kv-main": [{**KEYS["kv-main"][0], "managed": True}]}
+
+    async def story(azure: Azure) -> None:
+        wish = RotateWish("https://kv-main.vault.azure.net/keys/cmk", dry_run=True)
+        item = rotate_item(wish, Cause("c", Source.HTTP), azure.time.now())
+        told = await put_or_plan(azure.app.context, item, dry_run=True)
+        assert told["makesVersion"] is False
+        assert [step.reason for step in told["steps"]] == [Reason.KEY_BACKS_CERTIFICATE]
+
+    on_azure(estate(one, keys=keys), story)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tools.mutants.rule import Rule
 
+_ADAPTERS_GRANTS = "shared/adapters/grants.py"
 _ADAPTERS_KEYS = "shared/adapters/keys.py"
 _ADAPTERS_KEYS_ARM = "shared/adapters/keys_arm.py"
 _ADAPTERS_RESOURCE_GRAPH = "shared/adapters/resource_graph.py"
@@ -11,14 +12,32 @@ _ADAPTERS_VAULT_CHANGES = "shared/adapters/vault_changes.py"
 _ADAPTERS_VAULTS = "shared/adapters/vaults.py"
 _BOOTSTRAP = "shared/bootstrap.py"
 _DOMAIN_BEFOREHAND = "shared/domain/beforehand.py"
+_DOMAIN_PLAN_GROUNDWORK = "shared/domain/plan/groundwork.py"
+_DOMAIN_TUG = "shared/domain/tug.py"
+_DOMAIN_VAULT_AUDIT = "shared/domain/vault_audit.py"
 _SETTINGS = "shared/settings.py"
+_USECASES_AUDIT_VAULT = "shared/usecases/audit_vault.py"
+_USECASES_CHECK_NAMED = "shared/usecases/check_named.py"
+_USECASES_ENDING = "shared/usecases/ending.py"
+_USECASES_EXPAND = "shared/usecases/expand.py"
+_USECASES_ROTATE = "shared/usecases/rotate.py"
+_USECASES_SWEEPING = "shared/usecases/sweeping.py"
+GUARD = "tests/adapters/test_guard.py"
+POLICY_FILE = "tests/adapters/test_policy_file.py"
+TRANSLATE = "tests/adapters/test_translate.py"
 TURNS = "tests/adapters/test_turns.py"
 VAULT_KEYS = "tests/adapters/test_vault_keys.py"
 WHO_THE_APP_IS = "tests/adapters/test_who_the_app_is.py"
+KEYS = "tests/domain/test_keys.py"
 KNOWN_BEFOREHAND = "tests/domain/test_known_beforehand.py"
+VAULT_FINDINGS = "tests/domain/test_vault_findings.py"
+ASKED_MEANWHILE = "tests/usecases/test_asked_meanwhile.py"
 FORESEEN = "tests/usecases/test_foreseen.py"
 IN_SO_MANY_WORDS = "tests/usecases/test_in_so_many_words.py"
 KEPT_FROM_WRITING = "tests/usecases/test_kept_from_writing.py"
+PATIENT_WORK = "tests/usecases/test_patient_work.py"
+SERVICE_ACCESS = "tests/usecases/test_service_access.py"
+TUG_OF_WAR = "tests/usecases/test_tug_of_war.py"
 
 RULES = (
     Rule(
@@ -51,7 +70,7 @@ RULES = (
     ),
     Rule(
         "a grant that is gone already is taken away",
-        "shared/adapters/grants.py",
+        _ADAPTERS_GRANTS,
         '        with suppress(NotThere):\n            await self._arm.send(Request("DELETE"',
         '        with suppress(ZeroDivisionError):\n            await self._arm.send(Request("DELETE"',
         IN_SO_MANY_WORDS,
@@ -93,7 +112,7 @@ RULES = (
     ),
     Rule(
         "an index without an end counts nobody's users",
-        "shared/usecases/ending.py",
+        _USECASES_ENDING,
         "        if item.page >= MOST_PAGES:",
         "        if False:",
         IN_SO_MANY_WORDS,
@@ -233,9 +252,219 @@ RULES = (
     ),
     Rule(
         "no key is made that cannot be used yet",
-        "shared/domain/plan/groundwork.py",
+        _DOMAIN_PLAN_GROUNDWORK,
         "    if like.not_before is not None and like.not_before > facts.now:\n",
         "    if False:\n",
         KEPT_FROM_WRITING,
+    ),
+    Rule(
+        "a look at a moment to come is asked then and not before",
+        _USECASES_EXPAND,
+        "replace(item, asked_at=at, waited=None), visible_at=at",
+        "replace(item, waited=None), visible_at=at",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "a look for its time waits for it",
+        _USECASES_EXPAND,
+        "replace(item, asked_at=at, waited=None), visible_at=at",
+        "replace(item, asked_at=at, waited=None)",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "an expansion that waits is hidden meanwhile",
+        _USECASES_EXPAND,
+        "replace(item, waited=waited_for(step)), visible_at=step.again_at",
+        "replace(item, waited=waited_for(step))",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "the count of a key's users goes on when it had to wait",
+        _USECASES_ENDING,
+        "        if isinstance(step, Wait):\n",
+        "        if False:\n",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "the count of a key's users remembers since when it waits",
+        _USECASES_ENDING,
+        "replace(item, waited=waited_for(step)), visible_at",
+        "item, visible_at",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "an audit that has to wait goes on",
+        _USECASES_AUDIT_VAULT,
+        "        if isinstance(step, Wait):\n",
+        "        if False:\n",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "an audit remembers since when it waits",
+        _USECASES_AUDIT_VAULT,
+        "replace(item, waited=waited_for(step)), visible_at",
+        "item, visible_at",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "those named remember since when they wait",
+        _USECASES_CHECK_NAMED,
+        "replace(item, waited=waited_for(step)), visible_at",
+        "item, visible_at",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "those named are hidden while they wait",
+        _USECASES_CHECK_NAMED,
+        "replace(item, waited=waited_for(step)), visible_at=step.again_at",
+        "replace(item, waited=waited_for(step))",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "a collection remembers since when it waits",
+        "shared/usecases/check_children.py",
+        "replace(item, asked_at=now, waited=waited_for(step), paced=False)",
+        "replace(item, asked_at=now, paced=False)",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "a rotation remembers since when it waits",
+        _USECASES_ROTATE,
+        "replace(item, waited=waited_for(outcome.wait)), visible_at",
+        "item, visible_at",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "a sweep that waits for another one is hidden meanwhile",
+        _USECASES_SWEEPING,
+        "replace(item, waited=waited_for(step)), visible_at=step.again_at",
+        "replace(item, waited=waited_for(step))",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "a sweep does not wait for another one for ever",
+        _USECASES_SWEEPING,
+        "replace(item, waited=waited_for(step)), visible_at",
+        "item, visible_at",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "what was poisoned does not come back at once",
+        "shared/usecases/handle.py",
+        "put(again, visible_at=context.ports.clock.now() + PUT_BACK_AFTER)",
+        "put(again)",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "pages of rows that lead back to each other have an end",
+        _ADAPTERS_RESOURCE_GRAPH,
+        "                turns.to(cursor)\n",
+        "                pass\n",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "where the latest may not be read it is the youngest",
+        _ADAPTERS_KEYS,
+        "return _version(max(listed,",
+        "return _version(min(listed,",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "who gets no token gets no correlation id",
+        "shared/adapters/guard.py",
+        "(id_ := correlation.get()) and not bare and",
+        "(id_ := correlation.get()) and",
+        GUARD,
+    ),
+    Rule(
+        "an identity is given only by a change that can give one",
+        _DOMAIN_PLAN_GROUNDWORK,
+        "    if not facts.service.traits_of(facts.body).acts.assigned:\n",
+        "    if False:\n",
+        SERVICE_ACCESS,
+    ),
+    Rule(
+        "a key that is asked about keeps its lock",
+        _ADAPTERS_KEYS,
+        "if one != keep and not lock.locked()]",
+        "if one != keep]",
+        VAULT_KEYS,
+    ),
+    Rule(
+        "a grant that Azure did not take was none",
+        _DOMAIN_TUG,
+        '        if one.get("step") == "GrantAccess" and one.get("accepted")\n',
+        '        if one.get("step") == "GrantAccess"\n',
+        TUG_OF_WAR,
+    ),
+    Rule(
+        "a grant at another vault or to another principal was none",
+        _DOMAIN_TUG,
+        '        if str(one.get("place", "")).lower() == vault.lower() and _principal(one) == principal\n',
+        "",
+        TUG_OF_WAR,
+    ),
+    Rule(
+        "a policy that did not change is no policy that cannot be read",
+        "shared/adapters/policy_blob.py",
+        "                if error.status_code == _NOT_MODIFIED:\n",
+        "                if False:\n",
+        POLICY_FILE,
+    ),
+    Rule(
+        "a vault without soft delete is not protected",
+        _DOMAIN_VAULT_AUDIT,
+        "if expect.purge_protection and not (vault.recoverable and vault.protected):",
+        "if expect.purge_protection and not vault.protected:",
+        VAULT_FINDINGS,
+    ),
+    Rule(
+        "a vault that is closed to trusted services is told of",
+        _DOMAIN_VAULT_AUDIT,
+        '        elif text(lookup(properties, "networkAcls", "bypass")).lower() == "none":\n',
+        "        elif False:\n",
+        VAULT_FINDINGS,
+    ),
+    Rule(
+        "a key that cannot be read is none to be made",
+        "shared/domain/plan/enforcement.py",
+        "return history if history.reason is not Reason.KEY_NOT_FOUND else absent_key",
+        "return absent_key",
+        KEPT_FROM_WRITING,
+    ),
+    Rule(
+        "a look that waits answers no haste that was ordered",
+        "shared/usecases/taking_turns.py",
+        "return item.wish is not None or item.cause.order != Order()",
+        "return item.wish is not None",
+        ASKED_MEANWHILE,
+    ),
+    Rule(
+        "what a role allows is asked again",
+        _ADAPTERS_GRANTS,
+        "        if until <= self._clock.now():\n",
+        "        if not known:\n",
+        KEPT_FROM_WRITING,
+    ),
+    Rule(
+        "a dry run tells of a certificate's key",
+        _USECASES_ROTATE,
+        "    if history.backs_certificate:\n",
+        "    if False:\n",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "what is said where no token could be had is not repeated",
+        "shared/adapters/translate.py",
+        "    if isinstance(error, ClientAuthenticationError):\n",
+        "    if False:\n",
+        TRANSLATE,
+    ),
+    Rule(
+        "only a version that is not valid yet becomes valid",
+        "shared/domain/keys.py",
+        "if version.state(now) is State.NOT_YET_VALID and version.not_before is not None:",
+        "if version.not_before is not None:",
+        KEYS,
     ),
 )
