@@ -7,6 +7,7 @@ import copy
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,19 @@ from sandbox.wire import Answer, Call, Unreachable
 from sandbox.world import Hooks
 from shared.domain.keys import KeyId
 from shared.domain.reasons import Reason
-from shared.domain.report import Converged, Waiting
+from shared.domain.report import Converged, Stopped, Waiting
+from shared.domain.resource import Audience, Request, address_of
 from shared.domain.revocation import Revoked
-from shared.domain.work import MOST_PAGES, Cause, CheckVault, EndingKey, Source
-from shared.errors import Refusal
+from shared.domain.work import Cause, CheckVault, EndingKey, Source
+from shared.errors import NotThere, Refusal
+from shared.usecases import ending
 from shared.usecases.forms import RotateWish
 from shared.usecases.wishes import put_or_plan, rotate_item
-from tests.support.azure import MID, OLD, SUB, Azure, account, estate, on_azure, vault, version
-from tests.support.enforced import KEYS, enforced
-from tests.support.enforcing import ALL, CREATE, UAI, bare_vault, nothing_yet, plain, policy, user_assigned
-from tests.support.moving import wished
+from tests.support.azure import MID, OLD, SUB, TENANT, Azure, account, estate, on_azure, vault, version
+from tests.support.enforced import KEYS, changes, enforced
+from tests.support.enforcing import ALL, CREATE, UAI, assigned, bare_vault, nothing_yet, plain, policy, user_assigned
+from tests.support.keyed import example
+from tests.support.moving import resource, wished
 from tests.support.policies import PolicyFile
 from tests.support.revoking import UAI_PRINCIPAL, allowed, granted, revoked, shared
 from tests.usecases.test_enforce_vaults import PLACE, policy_of
@@ -204,19 +208,22 @@ def test_a_list_of_versions_that_leaves_something_out_tells_nothing_of_a_closed_
     on_azure(estate(one, vault(**FIREWALL)), story)
 
 
-def test_an_index_without_an_end_is_no_count_of_who_uses_a_key_that_ends() -> None:
+def test_an_index_without_an_end_is_no_count_of_who_uses_a_key_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     one = account("st1")
+    monkeypatch.setattr(ending, "MOST_PAGES", 3)
+    pages = count()
 
-    def after(call: Call, answer: Answer) -> Answer:
+    def before(call: Call) -> Answer | None:
         if "ResourceGraph" not in call.url or b"where type in~" not in call.body:
-            return answer
-        return Answer.of({**answer.json(), "$skipToken": f"t{len(call.body)}"})
+            return None
+        return Answer.of({"count": 0, "totalRecords": 9, "data": [], "$skipToken": f"t{next(pages)}"})
 
     async def story(azure: Azure) -> None:
-        azure.world.hooks = Hooks(after=after)
+        azure.world.hooks = Hooks(before=before)
         key = KeyId("kv-main.vault.azure.net", "cmk")
-        await azure.put(EndingKey(key, Cause("c", Source.EVENT), azure.time.now(), page=MOST_PAGES))
-        (report,) = await azure.drain()
+        await azure.put(EndingKey(key, Cause("c", Source.EVENT), azure.time.now()))
+        *earlier, report = await azure.drain()
+        assert len(earlier) == 3
         assert isinstance(report.outcome, Waiting)
         assert report.reasons == (Reason.SERVICE_UNAVAILABLE,)
 
@@ -284,4 +291,109 @@ def test_that_a_certificate_owns_a_key_is_told_by_a_dry_run_of_its_rotation_too(
         assert told["makesVersion"] is False
         assert [step.reason for step in told["steps"]] == [Reason.KEY_BACKS_CERTIFICATE]
 
+    on_azure(estate(one, keys=keys), story)
+
+
+def test_a_first_key_that_is_wished_is_not_left_to_an_identity_of_a_kind_that_the_service_does_not_take(
+    tmp_path: Path,
+) -> None:
+    one = example("dbformysql_flexibleservers-platform")
+    one["identity"] = {"type": "SystemAssigned", "principalId": UAI_PRINCIPAL, "tenantId": TENANT}
+
+    async def story(azure: Azure) -> None:
+        report = await wished(azure, str(one["id"]), key="https://kv-main.vault.azure.net/keys/cmk")
+        assert report.reasons == (Reason.IDENTITY_NOT_TAKEN,)
+        assert changes(azure) == []
+
+    may = "may: [grant, put, irreversible, unproven]"
+    on_azure(estate(one), story, environ=policy(tmp_path, may, encryption="report"))
+
+
+@pytest.mark.parametrize(("where", "goes"), [("westeurope", True), ("northeurope", False)])
+def test_a_rule_that_wants_the_region_of_the_resource_takes_a_vault_in_it_and_no_other(
+    tmp_path: Path, where: str, *, goes: bool
+) -> None:
+    one = account("st1", MID)
+    keys = {"kv-main": KEYS["kv-main"], "kv-far": [{"name": "cmk", "versions": [version(OLD)]}]}
+
+    async def story(azure: Azure) -> None:
+        report = await wished(azure, str(one["id"]), key="https://kv-far.vault.azure.net/keys/cmk")
+        assert report.reasons == (() if goes else (Reason.OTHER_REGION,))
+        assert azure.in_use(one) == (OLD if goes else MID)
+
+    far = {**vault("kv-far"), "location": where}
+    environ = policy(tmp_path, "sameRegion: require", "may: [unproven]", encryption="report")
+    on_azure(estate(one, vault(), far, keys=keys), story, environ=environ)
+
+
+def test_nobody_is_asked_who_holds_roles_at_a_vault_that_is_not_there_yet(tmp_path: Path) -> None:
+    one = plain(identity=assigned(UAI))
+
+    async def story(azure: Azure) -> None:
+        assert isinstance((await enforced(azure, one)).outcome, Converged)
+        asked = [
+            line.at
+            for line in azure.world.log
+            if line.method == "GET"
+            and f"{PLACE}/providers/microsoft.authorization/roleassignments".lower() in line.url.lower()
+        ]
+        made = next(line.at for line in azure.world.log if line.method == "PUT" and PLACE in line.url)
+        assert [at for at in asked if at < made] == []
+
+    lines = (
+        "may: [create-vault, create-key, grant]",
+        "createVault: {resourceGroup: rg-data, sku: premium}",
+        CREATE,
+        f"identity: {UAI}",
+    )
+    on_azure(nothing_yet(one, vault(), user_assigned()), story, environ=policy_of(tmp_path, *lines))
+
+
+def test_a_change_that_was_answered_with_another_resource_is_not_called_accepted() -> None:
+    one, other = account("st1"), account("st2", MID)
+
+    def after(call: Call, answer: Answer) -> Answer:
+        return Answer.of({**answer.json(), "id": other["id"]}) if call.method == "PATCH" else answer
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(after=after)
+        report = (await azure.check(one))[-1]
+        assert [write.accepted for write in report.wrote] == [False]
+        assert report.reasons == (Reason.SERVICE_UNAVAILABLE,)
+
+    on_azure(estate(one, other), story)
+
+
+def test_no_search_service_is_sent_anything_that_resource_manager_does_not_know_where_it_is_said_to_lie() -> None:
+    body = resource("Microsoft.Search/searchServices", "srch1", {"provisioningState": "succeeded"})
+    elsewhere = address_of(str(body["id"]).replace("rg-data", "rg-mine"))
+    index = address_of(f"{elsewhere.url}/indexes/hotels")
+
+    async def story(azure: Azure) -> None:
+        resources, service = azure.app.context.ports.resources, azure.app.context.service(elsewhere.type)
+        assert service is not None
+        with pytest.raises(NotThere):
+            await resources.send(Request("PUT", index, "2026-04-01", {"name": "hotels"}, Audience.SEARCH))
+        objects = azure.app.context.service(index.type)
+        assert objects is not None
+        (what,) = [one for one in service.children if one.collection == "indexes"]
+        with pytest.raises(NotThere):
+            [one async for one in resources.children(elsewhere, what, objects)]
+        assert [line.url for line in azure.world.log if "search.windows.net" in line.url] == []
+
+    on_azure(estate(body, search={"srch1": {"indexes": [{"name": "hotels", "fields": []}]}}), story)
+
+
+def test_who_is_told_of_a_key_that_ends_learns_how_much_was_not_looked_into() -> None:
+    one = account("st1")
+
+    async def story(azure: Azure) -> None:
+        key = KeyId("kv-main.vault.azure.net", "cmk")
+        await azure.put(EndingKey(key, Cause("c", Source.EVENT), azure.time.now()))
+        (report,) = await azure.drain()
+        assert isinstance(report.outcome, Stopped)
+        assert report.outcome.at_risk is not None
+        assert (report.outcome.at_risk.users, report.outcome.at_risk.unseen) == (1, 1)
+
+    keys = {"kv-main": [{"name": "cmk", "versions": [version(OLD, expires="2026-05-20T00:00:00Z")]}]}
     on_azure(estate(one, keys=keys), story)

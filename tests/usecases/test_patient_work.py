@@ -171,3 +171,18 @@ def test_where_the_latest_version_may_not_be_read_it_is_the_youngest() -> None:
         assert history.latest == MID
 
     on_azure(estate(ONE), story)
+
+
+@pytest.mark.parametrize("row", [{}, {"id": 7}, None, "x"])
+def test_a_row_of_a_question_about_everything_that_has_no_id_makes_the_whole_answer_no_use(row: object) -> None:
+    def after(call: Call, answer: Answer) -> Answer:
+        if "ResourceGraph" not in call.url or b"resourcegroups" not in call.body:
+            return answer
+        return Answer.of({**answer.json(), "data": [row]})
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(after=after)
+        with pytest.raises(TryLater):
+            await azure.app.context.ports.finder.managed_groups()
+
+    on_azure(estate(ONE), story)

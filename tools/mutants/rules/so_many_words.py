@@ -8,6 +8,7 @@ _ADAPTERS_GRANTS = "shared/adapters/grants.py"
 _ADAPTERS_KEYS = "shared/adapters/keys.py"
 _ADAPTERS_KEYS_ARM = "shared/adapters/keys_arm.py"
 _ADAPTERS_RESOURCE_GRAPH = "shared/adapters/resource_graph.py"
+_ADAPTERS_SEARCH_OBJECTS = "shared/adapters/search_objects.py"
 _ADAPTERS_VAULT_CHANGES = "shared/adapters/vault_changes.py"
 _ADAPTERS_VAULTS = "shared/adapters/vaults.py"
 _BOOTSTRAP = "shared/bootstrap.py"
@@ -20,6 +21,7 @@ _USECASES_AUDIT_VAULT = "shared/usecases/audit_vault.py"
 _USECASES_CHECK_NAMED = "shared/usecases/check_named.py"
 _USECASES_ENDING = "shared/usecases/ending.py"
 _USECASES_EXPAND = "shared/usecases/expand.py"
+_USECASES_OBSERVE = "shared/usecases/observe.py"
 _USECASES_ROTATE = "shared/usecases/rotate.py"
 _USECASES_SWEEPING = "shared/usecases/sweeping.py"
 GUARD = "tests/adapters/test_guard.py"
@@ -28,15 +30,18 @@ TRANSLATE = "tests/adapters/test_translate.py"
 TURNS = "tests/adapters/test_turns.py"
 VAULT_KEYS = "tests/adapters/test_vault_keys.py"
 WHO_THE_APP_IS = "tests/adapters/test_who_the_app_is.py"
+KEY_TEMPLATE = "tests/domain/test_key_template.py"
 KEYS = "tests/domain/test_keys.py"
 KNOWN_BEFOREHAND = "tests/domain/test_known_beforehand.py"
 VAULT_FINDINGS = "tests/domain/test_vault_findings.py"
 ASKED_MEANWHILE = "tests/usecases/test_asked_meanwhile.py"
 FORESEEN = "tests/usecases/test_foreseen.py"
+GRANTS_ABOVE_VAULTS = "tests/usecases/test_grants_above_vaults.py"
 IN_SO_MANY_WORDS = "tests/usecases/test_in_so_many_words.py"
 KEPT_FROM_WRITING = "tests/usecases/test_kept_from_writing.py"
 PATIENT_WORK = "tests/usecases/test_patient_work.py"
 SERVICE_ACCESS = "tests/usecases/test_service_access.py"
+SERVICE_MESSAGING = "tests/usecases/test_service_messaging.py"
 TUG_OF_WAR = "tests/usecases/test_tug_of_war.py"
 
 RULES = (
@@ -91,7 +96,7 @@ RULES = (
     ),
     Rule(
         "the vault of another tenant's key is not asked",
-        "shared/usecases/observe.py",
+        _USECASES_OBSERVE,
         "(use.configured.key for use in uses if not use.tenant_is_foreign)",
         "(use.configured.key for use in uses)",
         IN_SO_MANY_WORDS,
@@ -466,5 +471,89 @@ RULES = (
         "if version.state(now) is State.NOT_YET_VALID and version.not_before is not None:",
         "if version.not_before is not None:",
         KEYS,
+    ),
+    Rule(
+        "each page of a count knows how many went before",
+        _USECASES_ENDING,
+        ", waited=None, page=item.page + 1))",
+        ", waited=None))",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "no first key is left to an identity that the service does not take",
+        "shared/domain/plan/wished.py",
+        "told = [one for one in acts.told(facts.body) if (acts.user if one else acts.system)]",
+        "told = [*acts.told(facts.body)]",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "a vault of the region is no vault of another",
+        "shared/domain/plan/another_key.py",
+        "    if where and facts.rule is not None and",
+        "    if facts.rule is not None and",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "nobody is asked for roles at a vault that is not there",
+        "shared/usecases/survey.py",
+        "held = who.principal.id and vault.rbac and found.step is None",
+        "held = who.principal.id and vault.rbac",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "rows without ids are no answer",
+        _ADAPTERS_RESOURCE_GRAPH,
+        '            if not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in found):\n',
+        "            if False:\n",
+        PATIENT_WORK,
+    ),
+    Rule(
+        "a whole subscription is looked through once in ten minutes at most",
+        _USECASES_EXPAND,
+        "WIDE_AGAIN = timedelta(minutes=10)",
+        "WIDE_AGAIN = timedelta(0)",
+        GRANTS_ABOVE_VAULTS,
+    ),
+    Rule(
+        "a key in hardware that nobody knows is called so",
+        _USECASES_OBSERVE,
+        '    if ".managedhsm." in host:\n',
+        "    if False:\n",
+        SERVICE_MESSAGING,
+    ),
+    Rule(
+        "a tag fills only the place that names it",
+        "shared/domain/key_template.py",
+        'for tag, value in site.tags.items() if tag.lower() == wanted), "")',
+        'for tag, value in site.tags.items()), "")',
+        KEY_TEMPLATE,
+    ),
+    Rule(
+        "an answer about another resource is no yes",
+        "shared/adapters/storage_accounts.py",
+        "        checked(answer.json(), address)\n",
+        "",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "no search service is sent anything before it was found where it lies",
+        _ADAPTERS_SEARCH_OBJECTS,
+        "        await self._confirm(request.address)\n",
+        "",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "no search service's collections are listed before it was found where it lies",
+        _ADAPTERS_SEARCH_OBJECTS,
+        "        await self._confirm(parent)\n",
+        "",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "what was not looked into is counted",
+        _USECASES_ENDING,
+        "tally = replace(tally, unseen=tally.unseen + 1)",
+        "tally = replace(tally)",
+        IN_SO_MANY_WORDS,
     ),
 )
