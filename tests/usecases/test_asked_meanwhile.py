@@ -127,19 +127,16 @@ def test_a_sweep_asks_no_vault_that_only_a_resource_names(slice_: int) -> None:
 
 def test_haste_that_somebody_orders_is_not_lost_in_a_look_that_waits_meanwhile(tmp_path: Path) -> None:
     one = account("st1", OLD)
-    shut = "  - name: all\n    rotation: fix\n    windows: [{from: '20:00', to: '21:00'}]\n"
+    closing = "  - name: all\n    rotation: fix\n    windows: [{from: '07:00', to: '08:10'}]\n"
 
     async def story(azure: Azure) -> None:
-        item = asked(azure)
-        urgent = replace(item, cause=replace(item.cause, order=Order(urgent=True)))
         azure.environ["CMK_WRITES"] = "off"
-        await azure.check(one)
-        await asyncio.sleep(5)
-        await azure.check(one)
-        await azure.put(urgent)
-        await azure.drain()
+        assert (await azure.check(one))[-1].reasons == (Reason.WRITES_OFF,)
+        item = asked(azure)
+        await azure.put(replace(item, cause=replace(item.cause, order=Order(urgent=True))))
+        await azure.drain(until=timedelta(minutes=15))
         azure.environ["CMK_WRITES"] = "on"
         await azure.drain(until=timedelta(minutes=30))
         assert azure.in_use(one) == MID
 
-    on_azure(estate(one), story, environ=PolicyFile(tmp_path, shut).environ)
+    on_azure(estate(one), story, environ=PolicyFile(tmp_path, closing).environ)

@@ -397,3 +397,17 @@ def test_who_is_told_of_a_key_that_ends_learns_how_much_was_not_looked_into() ->
 
     keys = {"kv-main": [{"name": "cmk", "versions": [version(OLD, expires="2026-05-20T00:00:00Z")]}]}
     on_azure(estate(one, keys=keys), story)
+
+
+def test_another_key_of_the_vault_that_a_resource_uses_already_is_taken_as_that_vault_is(tmp_path: Path) -> None:
+    one = account("st1", MID)
+    keys = {"kv-main": [*KEYS["kv-main"], {"name": "other", "versions": [version(OLD)]}]}
+
+    async def story(azure: Azure) -> None:
+        report = await wished(azure, str(one["id"]), key="https://kv-main.vault.azure.net/keys/other")
+        assert isinstance(report.outcome, Converged), report.outcome
+        assert azure.in_use(one) == OLD
+
+    far = {**vault(), "location": "northeurope"}
+    environ = policy(tmp_path, "sameRegion: require", "may: [unproven]", encryption="report")
+    on_azure(estate(one, far, keys=keys), story, environ=environ)

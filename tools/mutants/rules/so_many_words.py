@@ -13,6 +13,8 @@ _ADAPTERS_VAULT_CHANGES = "shared/adapters/vault_changes.py"
 _ADAPTERS_VAULTS = "shared/adapters/vaults.py"
 _BOOTSTRAP = "shared/bootstrap.py"
 _DOMAIN_BEFOREHAND = "shared/domain/beforehand.py"
+_DOMAIN_EVENTS = "shared/domain/events.py"
+_DOMAIN_PLAN_ANOTHER_KEY = "shared/domain/plan/another_key.py"
 _DOMAIN_PLAN_GROUNDWORK = "shared/domain/plan/groundwork.py"
 _DOMAIN_TUG = "shared/domain/tug.py"
 _DOMAIN_VAULT_AUDIT = "shared/domain/vault_audit.py"
@@ -30,9 +32,12 @@ TRANSLATE = "tests/adapters/test_translate.py"
 TURNS = "tests/adapters/test_turns.py"
 VAULT_KEYS = "tests/adapters/test_vault_keys.py"
 WHO_THE_APP_IS = "tests/adapters/test_who_the_app_is.py"
+RESOURCE_EVENTS = "tests/app/test_resource_events.py"
+EVENTS = "tests/domain/test_events.py"
 KEY_TEMPLATE = "tests/domain/test_key_template.py"
 KEYS = "tests/domain/test_keys.py"
 KNOWN_BEFOREHAND = "tests/domain/test_known_beforehand.py"
+LIFE = "tests/domain/test_life.py"
 VAULT_FINDINGS = "tests/domain/test_vault_findings.py"
 ASKED_MEANWHILE = "tests/usecases/test_asked_meanwhile.py"
 FORESEEN = "tests/usecases/test_foreseen.py"
@@ -488,7 +493,7 @@ RULES = (
     ),
     Rule(
         "a vault of the region is no vault of another",
-        "shared/domain/plan/another_key.py",
+        _DOMAIN_PLAN_ANOTHER_KEY,
         "    if where and facts.rule is not None and",
         "    if facts.rule is not None and",
         IN_SO_MANY_WORDS,
@@ -555,5 +560,33 @@ RULES = (
         "tally = replace(tally, unseen=tally.unseen + 1)",
         "tally = replace(tally)",
         IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "another key of the same vault is no reason to leave that vault",
+        _DOMAIN_PLAN_ANOTHER_KEY,
+        "if not here and (bar := _unwelcome",
+        "if (bar := _unwelcome",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "what went at a vault or a key has the vault's users looked at",
+        _DOMAIN_EVENTS,
+        "    if vault := _BELOW_VAULT.match(scope):\n",
+        "    if False and (vault := _BELOW_VAULT.match(scope)):\n",
+        RESOURCE_EVENTS,
+    ),
+    Rule(
+        "what is granted above vaults makes nobody look at all of them",
+        _DOMAIN_EVENTS,
+        "gone = event.type.lower() in _DELETIONS and",
+        "gone =",
+        EVENTS,
+    ),
+    Rule(
+        "an old version that was disabled bars no rotation",
+        "shared/domain/life.py",
+        "if one.version == history.latest and not one.enabled]",
+        "if not one.enabled]",
+        LIFE,
     ),
 )
