@@ -149,3 +149,9 @@ def test_an_app_whose_packages_are_not_its_own_does_not_load(tmp_path: Path, nam
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
     assert done.returncode == 1
     assert f"ImportError: '{name}' was imported from" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["AzureWebJobsStorage__accountName", "AzureWebJobsStorage__queueServiceUri", ""])
+def test_an_app_without_a_queue_says_so(name: str) -> None:
+    _, problems = read({name: "https://queues.queue.core.windows.net"} if name else {}, SUFFIXES)
+    assert ("AzureWebJobsStorage" in [one.setting for one in problems]) is (not name)

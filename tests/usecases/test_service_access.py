@@ -122,9 +122,11 @@ def test_first_keys_in_another_region_are_refused_for_every_service_that_says_so
 def test_a_cluster_gets_no_identity_by_a_change_that_takes_tags_only(tmp_path: Path) -> None:
     other = f"{group()}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-other"
 
+    one = {name: value for name, value in CLUSTER.items() if name != "identity"}
+
     async def story(azure: Azure) -> None:
-        assert refusal(await enforced(azure, CLUSTER)) is Reason.IDENTITY_NOT_TAKEN
+        assert refusal(await enforced(azure, one)) is Reason.IDENTITY_NOT_TAKEN
         assert changes(azure) == []
 
     environ = policy(tmp_path, ALL, f"identity: {other}")
-    on_azure(nothing_yet(CLUSTER, user_assigned(other), vault(), keys=SMALL), story, environ=environ)
+    on_azure(nothing_yet(one, user_assigned(other), vault(), keys=SMALL), story, environ=environ)

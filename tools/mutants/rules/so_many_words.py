@@ -589,4 +589,11 @@ RULES = (
         "if not one.enabled]",
         LIFE,
     ),
+    Rule(
+        "an app without a queue says so",
+        _SETTINGS,
+        "    if not uri and not connection:\n",
+        "    if False:\n",
+        WHO_THE_APP_IS,
+    ),
 )
