@@ -45,6 +45,7 @@ GRANTS_ABOVE_VAULTS = "tests/usecases/test_grants_above_vaults.py"
 IN_SO_MANY_WORDS = "tests/usecases/test_in_so_many_words.py"
 KEPT_FROM_WRITING = "tests/usecases/test_kept_from_writing.py"
 PATIENT_WORK = "tests/usecases/test_patient_work.py"
+REVOKE_LIMITS = "tests/usecases/test_revoke_limits.py"
 SERVICE_ACCESS = "tests/usecases/test_service_access.py"
 SERVICE_MESSAGING = "tests/usecases/test_service_messaging.py"
 TUG_OF_WAR = "tests/usecases/test_tug_of_war.py"
@@ -595,5 +596,12 @@ RULES = (
         "    if not uri and not connection:\n",
         "    if False:\n",
         WHO_THE_APP_IS,
+    ),
+    Rule(
+        "a resource's own identity is nobody else's",
+        "shared/usecases/sharing.py",
+        "dict.fromkeys(one.identity for one in holds if one.identity)",
+        "dict.fromkeys(one.identity for one in holds)",
+        REVOKE_LIMITS,
     ),
 )
