@@ -278,8 +278,8 @@ RULES = (
     Rule(
         "a look for its time waits for it",
         _USECASES_EXPAND,
-        "replace(item, asked_at=at, waited=None), visible_at=at",
-        "replace(item, asked_at=at, waited=None)",
+        "waited=None), visible_at=at)",
+        "waited=None))",
         PATIENT_WORK,
     ),
     Rule(
