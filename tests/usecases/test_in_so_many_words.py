@@ -21,7 +21,7 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Stopped, Waiting
 from shared.domain.resource import Audience, Request, address_of
 from shared.domain.revocation import Revoked
-from shared.domain.work import Cause, CheckVault, EndingKey, Source
+from shared.domain.work import Cause, CheckKey, CheckResource, CheckVault, EndingKey, Source
 from shared.errors import NotThere, Refusal
 from shared.usecases import ending
 from shared.usecases.forms import RotateWish
@@ -411,3 +411,16 @@ def test_another_key_of_the_vault_that_a_resource_uses_already_is_taken_as_that_
     far = {**vault(), "location": "northeurope"}
     environ = policy(tmp_path, "sameRegion: require", "may: [unproven]", encryption="report")
     on_azure(estate(one, far, keys=keys), story, environ=environ)
+
+
+@pytest.mark.parametrize(("source", "told"), [(Source.HTTP, [Reason.KEY_NOT_FOUND]), (Source.EVENT, [])])
+def test_who_uses_a_key_that_is_gone_is_told_when_a_person_asks_and_not_when_an_event_says_so(
+    source: Source, told: list[Reason]
+) -> None:
+    async def story(azure: Azure) -> None:
+        key = KeyId("kv-main.vault.azure.net", "cmk")
+        await azure.put(CheckKey(key, Cause("c", source), azure.time.now()))
+        reports = await azure.drain()
+        assert [reason for one in reports if isinstance(one.item, CheckResource) for reason in one.reasons] == told
+
+    on_azure(estate(account("st1"), keys={"kv-main": [{"name": "other", "versions": [version(OLD)]}]}), story)

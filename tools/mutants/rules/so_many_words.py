@@ -44,6 +44,7 @@ FORESEEN = "tests/usecases/test_foreseen.py"
 GRANTS_ABOVE_VAULTS = "tests/usecases/test_grants_above_vaults.py"
 IN_SO_MANY_WORDS = "tests/usecases/test_in_so_many_words.py"
 KEPT_FROM_WRITING = "tests/usecases/test_kept_from_writing.py"
+ODD_ROWS = "tests/usecases/test_odd_rows.py"
 PATIENT_WORK = "tests/usecases/test_patient_work.py"
 REVOKE_LIMITS = "tests/usecases/test_revoke_limits.py"
 SERVICE_ACCESS = "tests/usecases/test_service_access.py"
@@ -514,7 +515,7 @@ RULES = (
         PATIENT_WORK,
     ),
     Rule(
-        "a whole subscription is looked through once in ten minutes at most",
+        "ten minutes lie between two looks through a whole subscription",
         _USECASES_EXPAND,
         "WIDE_AGAIN = timedelta(minutes=10)",
         "WIDE_AGAIN = timedelta(0)",
@@ -603,5 +604,19 @@ RULES = (
         "dict.fromkeys(one.identity for one in holds if one.identity)",
         "dict.fromkeys(one.identity for one in holds)",
         REVOKE_LIMITS,
+    ),
+    Rule(
+        "a person who asks about a key that is gone is told who uses it",
+        _USECASES_EXPAND,
+        " and item.cause.source in {Source.EVENT, Source.REPLAY} and",
+        " and",
+        IN_SO_MANY_WORDS,
+    ),
+    Rule(
+        "who names an older version is not where it should be",
+        "shared/usecases/candidates.py",
+        "        if not use.follows and use.configured.version != target.version:\n            return False\n",
+        "",
+        ODD_ROWS,
     ),
 )
