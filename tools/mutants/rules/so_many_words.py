@@ -24,6 +24,7 @@ _USECASES_CHECK_NAMED = "shared/usecases/check_named.py"
 _USECASES_ENDING = "shared/usecases/ending.py"
 _USECASES_EXPAND = "shared/usecases/expand.py"
 _USECASES_OBSERVE = "shared/usecases/observe.py"
+_USECASES_ROLLOUT = "shared/usecases/rollout.py"
 _USECASES_ROTATE = "shared/usecases/rotate.py"
 _USECASES_SWEEPING = "shared/usecases/sweeping.py"
 GUARD = "tests/adapters/test_guard.py"
@@ -50,6 +51,7 @@ REVOKE_LIMITS = "tests/usecases/test_revoke_limits.py"
 SERVICE_ACCESS = "tests/usecases/test_service_access.py"
 SERVICE_MESSAGING = "tests/usecases/test_service_messaging.py"
 TUG_OF_WAR = "tests/usecases/test_tug_of_war.py"
+WAVES = "tests/usecases/test_waves.py"
 
 RULES = (
     Rule(
@@ -618,5 +620,26 @@ RULES = (
         "        if not use.follows and use.configured.version != target.version:\n            return False\n",
         "",
         ODD_ROWS,
+    ),
+    Rule(
+        "who lies in a group that Azure manages holds no wave",
+        _USECASES_ROLLOUT,
+        ", own=context.own, managed_groups=managed)",
+        ", own=context.own)",
+        WAVES,
+    ),
+    Rule(
+        "what is the app's own holds no wave",
+        _USECASES_ROLLOUT,
+        "rule, own=context.own, managed",
+        "rule, managed",
+        WAVES,
+    ),
+    Rule(
+        "who is owned by code holds no wave",
+        _USECASES_ROLLOUT,
+        "    if rule.owned_by_code is Owned.REPORT and mark_of(tags_in(row), rule.code_tags):\n",
+        "    if False:\n",
+        WAVES,
     ),
 )
