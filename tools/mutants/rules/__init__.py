@@ -16,7 +16,9 @@ from tools.mutants.rules import (
     revoking,
     so_many_words,
     vaults,
+    waiting_work,
     ways_out,
+    who_it_is,
 )
 
 RULES = (
@@ -33,5 +35,7 @@ RULES = (
     *revoking.RULES,
     *so_many_words.RULES,
     *vaults.RULES,
+    *waiting_work.RULES,
     *ways_out.RULES,
+    *who_it_is.RULES,
 )
