@@ -1,4 +1,4 @@
-"""The safety rules of what requests say in so many words, and of what answers must say before anything rests on them."""
+"""The safety rules of what requests say in so many words, and of what answers must say to be of any use."""
 
 from __future__ import annotations
 
