@@ -17,11 +17,6 @@ class Tug(Struct, frozen=True):
 
     moments: tuple[datetime, ...]
 
-    @property
-    def over_at(self) -> datetime:
-        """Return when the first of them is a day ago."""
-        return min(self.moments) + WITHIN
-
 
 def grants_in(lines: Iterable[Json], resource: str, vault: str, principal: str) -> tuple[datetime, ...]:
     """Return when, by these lines of evidence, a principal was let use the keys of a vault for this resource."""

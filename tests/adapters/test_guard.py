@@ -122,6 +122,19 @@ def test_the_correlation_id_goes_along_but_not_where_a_signature_covers_it() -> 
     assert "x-ms-client-request-id" not in signed.headers
 
 
+def test_a_host_that_gets_no_token_learns_no_correlation_id_either() -> None:
+    async def post() -> HttpRequest:
+        outside, cloud = Outside(), replace(CLOUD, bare_hosts=frozenset({"hooks.example"}))
+        tokens = Tokens(Credential(), cloud)  # type: ignore[arg-type]  # the little of a credential that is asked for
+        await GuardedTransport(outside, cloud, tokens).send(HttpRequest("POST", "https://hooks.example/x"))  # type: ignore[arg-type]
+        return outside.sent[0]
+
+    token = correlation.set("cause-1")
+    sent = asyncio.run(post())
+    correlation.reset(token)
+    assert "x-ms-client-request-id" not in sent.headers
+
+
 @pytest.mark.parametrize(
     ("host", "more", "counts"),
     [

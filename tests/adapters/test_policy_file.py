@@ -163,7 +163,11 @@ def test_a_policy_in_a_blob_is_fetched_again_only_when_it_is_another_one() -> No
             assert (await policies(azure).current()).rules[0].rotation is Mode.FIX
             await passes(LOOK_AGAIN)
         assert blob_reads(azure) == [206, 304, 304]
+        await passes(timedelta(minutes=30))
+        assert (await policies(azure).current()).rules[0].rotation is Mode.FIX
+        assert await policies(azure).problem() == ""
         put_blob(azure.world, "stpolicy", "cmk/policies/prod.yaml", text(REPORT))
+        await passes(LOOK_AGAIN)
         assert (await policies(azure).current()).rules[0].rotation is Mode.REPORT
 
     on_azure(estate(), story, environ={"CMK_POLICY": BLOB})

@@ -4,10 +4,12 @@ import json
 from datetime import timedelta
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 
 from sandbox.blobs import containers
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
+from shared.adapters.translate import translate
 from shared.domain.reasons import Reason
 from shared.domain.report import Waiting
 from tests.support.azure import MID, OLD, Azure, account, estate, on_azure
@@ -116,3 +118,9 @@ def test_a_missing_piece_that_a_write_refers_to_does_not_pass_for_a_resource_tha
         assert report.reasons == (Reason.REFUSED,)
 
     on_azure(estate(one), story)
+
+
+def test_what_is_said_where_no_token_could_be_had_is_not_repeated() -> None:
+    found = translate(ClientAuthenticationError("the endpoint said access_token secret-of-mine"))
+    assert found.reason is Reason.SERVICE_UNAVAILABLE
+    assert "secret-of-mine" not in found.detail

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
 from sandbox import blobs
 from sandbox.faults import Faults
+from sandbox.wire import Answer, Call
+from sandbox.world import Hooks
 from shared.ports import Turns
 from tests.support.azure import Azure, estate, on_azure
+from tests.support.policies import put_blob
 
 LONG = timedelta(minutes=15)
 NO_BLOBS = {"AzureWebJobsStorage__queueServiceUri": "", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
@@ -96,5 +100,26 @@ def test_a_blob_that_says_nothing_sensible_is_nobodys_turn() -> None:
         blob.data[:] = b"nonsense"
         assert await two.take("sweep", "b", until)
         assert not await one.take("sweep", "a", until)
+
+    with_two(story)
+
+
+def test_a_turn_that_another_took_meanwhile_is_not_taken_from_it_by_who_gives_back_its_own() -> None:
+    async def story(azure: Azure, one: Turns, two: Turns) -> None:
+        assert await one.take("sweep", "a", azure.time.now() + LONG)
+        path = "cmk-state/turns/sweep.json"
+
+        def before(call: Call) -> Answer | None:
+            if call.method == "DELETE" and call.path.endswith("/turns/sweep.json"):
+                azure.world.hooks = Hooks()
+                put_blob(azure.world, "cmkautopilot", path, theirs)
+            return None
+
+        until = (azure.time.now() + LONG).isoformat()
+        theirs = json.dumps({"owner": "b", "until": until})
+        azure.world.hooks = Hooks(before=before)
+        await one.give_back("sweep", "a")
+        assert not await two.take("sweep", "c", azure.time.now() + LONG)
+        assert await two.take("sweep", "b", azure.time.now() + LONG)
 
     with_two(story)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -112,6 +114,38 @@ def test_one_version_that_a_certificate_owns_makes_the_key_a_certificate_s() -> 
     on_azure(estate(USER), story)
 
 
+def test_a_version_that_does_not_say_that_it_is_enabled_is_not_moved_to() -> None:
+    async def story(azure: Azure) -> None:
+        def silent(body: Any) -> Any:
+            for one in body["value"]:
+                if MID in one["kid"]:
+                    del one["attributes"]["enabled"]
+            return body
+
+        spoiling(azure, "/versions", silent)
+        await azure.check(USER)
+        assert azure.calls("write") == []
+        assert azure.in_use(USER) == OLD
+
+    on_azure(estate(USER), story)
+
+
+def test_a_zero_in_front_of_a_modulus_makes_no_key_longer() -> None:
+    async def story(azure: Azure) -> None:
+        keys = azure.app.context.ports.keys
+        bits = (await keys.material(KEY, OLD)).bits
+
+        def padded(body: Any) -> Any:
+            written = body["key"]["n"]
+            n = urlsafe_b64decode(written + "=" * (-len(written) % 4))
+            return {**body, "key": {**body["key"], "n": urlsafe_b64encode(b"\0" + n).decode().rstrip("=")}}
+
+        spoiling(azure, f"/{MID}", padded)
+        assert (await keys.material(KEY, MID)).bits == bits
+
+    on_azure(estate(USER), story)
+
+
 @pytest.mark.parametrize("status", [400, 409, 429, 500])
 def test_which_version_is_the_latest_is_guessed_only_where_it_may_not_be_read(status: int) -> None:
     odd = Answer.of({"error": {"code": "Odd", "message": "no"}}, status)
@@ -167,3 +201,32 @@ def test_keys_that_are_not_there_do_not_fill_the_memory(monkeypatch: pytest.Monk
         assert len(known._locks) <= 6  # noqa: SLF001  what is held for each key asked about is nobody else's business
 
     on_azure(estate(), story)
+
+
+def test_a_key_that_is_being_asked_about_keeps_its_turn_however_many_other_keys_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else two wishes at once would make two versions."""
+    monkeypatch.setattr(vault_keys, "_MOST_REMEMBERED", 1)
+
+    async def story(azure: Azure) -> None:
+        ports = azure.app.context.ports
+
+        async def rotated() -> bool:
+            try:
+                return bool(await ports.keys.new_version(KEY, if_latest_is=MID, if_on=ports.switch))
+            except Refusal:
+                return False
+
+        async def others() -> None:
+            for number in range(3):
+                with pytest.raises(NotThere):
+                    await ports.keys.history(KeyId(KEY.host, f"k{number}"), not_older_than=azure.time.now())
+
+        first = asyncio.create_task(rotated())
+        await asyncio.sleep(0)
+        await others()
+        made = await asyncio.gather(first, rotated())
+        assert sum(made) == 1
+
+    on_azure(estate(USER), story)

@@ -157,3 +157,19 @@ def test_any_text_is_a_key_identifier_or_refused(text: str) -> None:
     except BadKeyUrl:
         return
     assert parse_key_url(ref.url) == ref
+
+
+def test_the_next_version_to_become_valid_is_one_that_is_enabled_and_newer_than_what_can_be_used() -> None:
+    hour = timedelta(hours=1)
+    usable = KeyVersion("a", NOW - 9 * hour)
+    soon = KeyVersion("b", NOW - 3 * hour, not_before=NOW + hour)
+    later = KeyVersion("c", NOW - 2 * hour, not_before=NOW + 2 * hour)
+    off = KeyVersion("d", NOW - hour, enabled=False, not_before=NOW + hour / 2)
+    over = KeyVersion("e", NOW - hour, not_before=NOW - 2 * hour, expires=NOW - hour / 2)
+
+    def activation(*versions: KeyVersion) -> datetime | None:
+        return KeyHistory(KEY, versions, versions[0].version, NOW).next_activation(NOW)
+
+    assert activation(usable, soon, later, off, over) == NOW + hour
+    assert activation(usable, off, over) is None
+    assert activation(soon, KeyVersion("f", NOW - hour / 2)) is None

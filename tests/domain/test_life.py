@@ -125,3 +125,8 @@ def test_a_tally_counts_all_users_and_names_the_first() -> None:
         long = long.counting("x" * 2048, "rule 'r'", rotate=True)
     assert long.users == 20
     assert 0 < sum(map(len, long.first)) <= LONGEST_NAMES
+
+
+def test_an_older_version_that_was_disabled_keeps_nobody_from_rotating() -> None:
+    found = history(made("a", born=-400, enabled=False), made("b"))
+    assert why_not_rotated(WANTED, found, RotationPolicy()) == ""

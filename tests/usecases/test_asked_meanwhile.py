@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace as with_
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +16,7 @@ from sandbox.arm.store import drop
 from sandbox.wire import Answer, Call
 from sandbox.world import Hooks
 from shared.domain.keys import KeyId
+from shared.domain.order import Order
 from shared.domain.reasons import Reason
 from shared.domain.report import Converged
 from shared.domain.work import Cause, CheckResource, Going, Source, Sweep
@@ -21,6 +24,7 @@ from shared.usecases.forms import UseKeyWish
 from shared.usecases.sweeping import SLICES
 from shared.usecases.wishes import use_key_item
 from tests.support.azure import MARCH, MID, NEW, OLD, SUB, Azure, account, estate, on_azure, version
+from tests.support.policies import PolicyFile
 
 KEY = KeyId("kv-main.vault.azure.net", "cmk")
 OTHER = "https://kv-main.vault.azure.net/keys/other"
@@ -119,3 +123,20 @@ def test_a_sweep_asks_no_vault_that_only_a_resource_names(slice_: int) -> None:
         assert [line.url for line in azure.world.log if EVIL.host in line.url] == []
 
     on_azure(estate(one), story)
+
+
+def test_haste_that_somebody_orders_is_not_lost_in_a_look_that_waits_meanwhile(tmp_path: Path) -> None:
+    one = account("st1", OLD)
+    closing = "  - name: all\n    rotation: fix\n    windows: [{from: '07:00', to: '08:10'}]\n"
+
+    async def story(azure: Azure) -> None:
+        azure.environ["CMK_WRITES"] = "off"
+        assert (await azure.check(one))[-1].reasons == (Reason.WRITES_OFF,)
+        item = asked(azure)
+        await azure.put(replace(item, cause=replace(item.cause, order=Order(urgent=True))))
+        await azure.drain(until=timedelta(minutes=15))
+        azure.environ["CMK_WRITES"] = "on"
+        await azure.drain(until=timedelta(minutes=30))
+        assert azure.in_use(one) == MID
+
+    on_azure(estate(one), story, environ=PolicyFile(tmp_path, closing).environ)

@@ -204,8 +204,9 @@ def test_a_vault_whose_keys_the_app_could_not_read_is_not_made(tmp_path: Path) -
         lock(f"{group()}/providers/Microsoft.Storage/storageAccounts/st"),
         denial(group(), "*/delete"),
         denial(group(), "*", doNotApplyToChildScopes=True),
+        denial(group(), "*", principals=[{"id": "9c9c9c9c-0000-4000-8000-000000000009", "type": "ServicePrincipal"}]),
     ],
-    ids=["a lock against deletion", "a lock beside it", "denied deletions", "denied at the group alone"],
+    ids=["a lock against deletion", "a lock beside it", "denied deletions", "denied at the group alone", "another's"],
 )
 def test_what_forbids_something_else_is_in_nobodys_way(tmp_path: Path, body: dict[str, Any]) -> None:
     one = plain()

@@ -158,6 +158,25 @@ def test_a_role_that_leaves_out_what_the_key_is_needed_for_does_not_pass_for_acc
     on_azure(estate(one), story)
 
 
+def test_what_a_role_allows_is_asked_again_after_an_hour() -> None:
+    one = account("st1", MID)
+
+    def without(call: Call, answer: Answer) -> Answer:
+        if "/roledefinitions/" not in call.path.lower():
+            return answer
+        body: dict[str, Any] = copy.deepcopy(answer.json())
+        body["properties"]["permissions"][0]["dataActions"] = []
+        return Answer.of(body)
+
+    async def story(azure: Azure) -> None:
+        assert isinstance((await looked(azure))["st1"].outcome, Converged)
+        azure.world.hooks = Hooks(after=without)
+        await asyncio.sleep(3601)
+        assert (await looked(azure))["st1"].reasons == (Reason.ACCESS_LOST,)
+
+    on_azure(estate(one), story)
+
+
 @pytest.mark.parametrize("told", [group(), "rg-data"], ids=["by its id", "by its name"])
 def test_what_lies_in_a_group_that_a_workspace_has_made_for_it_is_left_alone(told: str) -> None:
     one = account("st1", OLD)
@@ -234,3 +253,26 @@ def test_no_work_that_names_a_vault_which_is_not_ours_makes_the_app_ask_it() -> 
         assert [line.url for line in azure.world.log if EVIL.host in line.url] == []
 
     on_azure(estate(one), story)
+
+
+def test_no_key_is_made_that_could_not_be_used_for_a_while(tmp_path: Path) -> None:
+    one = plain()
+    later = "createKey: {notBefore: 2026-06-01T00:00:00Z}"
+
+    async def story(azure: Azure) -> None:
+        assert refusal(await enforced(azure, one)) is Reason.NO_USABLE_VERSION
+        assert changes(azure) == []
+
+    on_azure(nothing_yet(one, vault()), story, environ=policy(tmp_path, ALL, later))
+
+
+def test_a_key_that_may_not_be_read_is_not_taken_for_one_that_is_not_there(tmp_path: Path) -> None:
+    one = plain()
+    forbidden = Answer.of({"error": {"code": "Forbidden", "message": "no"}}, 403)
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = Hooks(before=lambda call: forbidden if call.host == "kv-main.vault.azure.net" else None)
+        assert refusal(await enforced(azure, one)) is Reason.VAULT_FORBIDDEN
+        assert changes(azure) == []
+
+    on_azure(nothing_yet(one, vault()), story, environ=policy(tmp_path, ALL, CREATE))

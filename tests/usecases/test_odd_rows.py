@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from shared.domain.reasons import Reason
 from shared.domain.report import Converged, Expanded
 from shared.domain.work import Cause, CheckResource, Source, Sweep
 from shared.usecases import expand
-from tests.support.azure import MID, SUB, Azure, account, estate, on_azure
+from tests.support.azure import MID, OLD, SUB, Azure, account, estate, on_azure
 
 ONE = account("st1")
 Row = dict[str, Any]
@@ -120,3 +121,22 @@ def test_a_list_of_ever_new_pages_has_an_end(monkeypatch: pytest.MonkeyPatch) ->
         ]
 
     on_azure(estate(ONE), story)
+
+
+def test_who_names_an_older_version_is_looked_at_though_the_index_shows_the_newest_in_effect() -> None:
+    one = account("st1", OLD)
+
+    def shown(known: list[Row]) -> list[Any]:
+        found = copy.deepcopy(known)
+        for row in found:
+            if "/st1" in row["id"]:
+                key = row["properties"]["encryption"]["keyvaultproperties"]
+                key["currentVersionedKeyIdentifier"] = f"https://kv-main.vault.azure.net/keys/cmk/{MID}"
+        return found
+
+    async def story(azure: Azure) -> None:
+        azure.world.hooks = rows(shown)
+        await azure.check_key()
+        assert azure.in_use(one) == MID
+
+    on_azure(estate(one), story)

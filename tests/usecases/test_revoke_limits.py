@@ -136,3 +136,18 @@ def test_whatever_the_app_itself_goes_by_is_never_taken_from_it(tmp_path: Path) 
             assert await left(azure, asked(azure, ONE)) is Reason.OWN_RESOURCE
 
     on_azure(estate(ONE), story, environ=allowed(tmp_path))
+
+
+def test_nobody_else_has_a_resource_s_own_identity_though_many_have_one_of_that_kind(tmp_path: Path) -> None:
+    machine = {
+        "id": f"{group()}/providers/Microsoft.Compute/virtualMachines/vm1",
+        "name": "vm1",
+        "type": "Microsoft.Compute/virtualMachines",
+        "location": "westeurope",
+        "identity": {"type": "SystemAssigned", "principalId": "99999999-0000-4000-8000-000000000002"},
+    }
+
+    async def story(azure: Azure) -> None:
+        assert isinstance((await revoked(azure, ONE, also_affects=0)).outcome, Revoked)
+
+    on_azure(estate(ONE, machine), story, environ=allowed(tmp_path))

@@ -16,7 +16,7 @@ from shared.domain.report import Converged
 from shared.domain.service import Verb
 from shared.domain.vault import CRYPTO_USER, ENCRYPTION_USER
 from shared.services.registry import services
-from tests.support.azure import Azure, on_azure, vault
+from tests.support.azure import Azure, group, on_azure, vault
 from tests.support.enforced import KEYS, changes, enforced, refusal
 from tests.support.enforcing import nothing_yet, policy, user_assigned
 from tests.support.keyed import example
@@ -117,3 +117,16 @@ def test_first_keys_in_another_region_are_refused_for_every_service_that_says_so
         "scopes have their account's vault"
     )
     assert VAULTS.lower() not in near
+
+
+def test_a_cluster_gets_no_identity_by_a_change_that_takes_tags_only(tmp_path: Path) -> None:
+    other = f"{group()}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-other"
+
+    one = {name: value for name, value in CLUSTER.items() if name != "identity"}
+
+    async def story(azure: Azure) -> None:
+        assert refusal(await enforced(azure, one)) is Reason.IDENTITY_NOT_TAKEN
+        assert changes(azure) == []
+
+    environ = policy(tmp_path, ALL, f"identity: {other}")
+    on_azure(nothing_yet(one, user_assigned(other), vault(), keys=SMALL), story, environ=environ)

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.domain.reasons import Reason
 from shared.domain.report import Report
-from shared.domain.tug import wins_in
+from shared.domain.tug import grants_in, wins_in
 from shared.domain.work import Cause, CheckResource, Source, Sweep
 from shared.usecases.forms import ConvergeWish
 from shared.usecases.wishes import converge_item
@@ -144,3 +144,29 @@ def test_only_what_was_set_and_then_found_there_counts() -> None:
         line("converged", new, resource=f"{RESOURCE}/encryptionScopes/one"),
     ]
     assert len(wins_in(lines, RESOURCE, "encryption", new)) == 2
+
+
+def test_only_this_resource_s_own_grants_that_azure_took_count() -> None:
+    vault, other = "/vaults/kv-main", "/vaults/kv-other"
+
+    def did(step: str = "GrantAccess", place: str = vault, who: str = "p", **more: Any) -> dict[str, Any]:
+        return {
+            "at": START.isoformat(),
+            "step": step,
+            "place": place,
+            "said": {"principal": who},
+            "accepted": True,
+            **more,
+        }
+
+    ones = [
+        did(),
+        did(place=vault.upper()),
+        did(place=other),
+        did(who="q"),
+        did(said=None),
+        did("HardenVault"),
+        did(accepted=False),
+    ]
+    lines = [{"resource": RESOURCE.upper(), "did": ones}, {"resource": f"{RESOURCE}x", "did": [did()]}]
+    assert len(grants_in(lines, RESOURCE, vault, "p")) == 2

@@ -16,7 +16,7 @@ from shared.domain.waves import line_of, place_of
 from shared.domain.work import Cause, Source, Sweep
 from shared.usecases.forms import ConvergeWish, RotateWish
 from shared.usecases.wishes import converge_item, put_or_plan, rotate_item
-from tests.support.azure import MID, OLD, START, Azure, account, estate, on_azure, scope, version
+from tests.support.azure import MID, OLD, START, Azure, account, estate, group, on_azure, scope, version
 from tests.support.moving import resource, split
 from tests.support.policies import PolicyFile, text
 from tests.support.waves import (
@@ -217,6 +217,27 @@ def test_who_can_never_move_under_the_rule_holds_nobody(tmp_path: Path) -> None:
         assert (Reason.NOT_ALLOWED_BY_RULE,) in refusals
 
     on_azure(just_rotated(*USERS, *unproven), story, environ=policy(tmp_path))
+
+
+@pytest.mark.parametrize("why", ["it is the app's own", "its group is managed", "code owns it"])
+def test_who_is_never_written_holds_nobody(tmp_path: Path, why: str) -> None:
+    apart = group().replace("rg-data", "rg-apart")
+    left = [{**one, "id": str(one["id"]).replace(group(), apart)} for one in users(10, "apart")]
+    kind = "Microsoft.Resources/subscriptions/resourceGroups"
+    home = {"id": apart, "name": "rg-apart", "type": kind, "location": "westeurope"}
+    if why == "its group is managed":
+        home["managedBy"] = f"{group()}/providers/Microsoft.Solutions/applications/app"
+    if why == "code owns it":
+        left = [{**one, "tags": {"managed_by": "terraform"}} for one in left]
+    own = {"CMK_OWN_RESOURCE_GROUP": apart} if why == "it is the app's own" else {}
+
+    async def story(azure: Azure) -> None:
+        await azure.check_key()
+        await azure.drain(until=timedelta(hours=25))
+        assert moved(azure, USERS) == {MID}
+        assert moved(azure, left) == {OLD}
+
+    on_azure(just_rotated(*USERS, *left, home), story, environ={**policy(tmp_path), **own})
 
 
 def test_a_scope_travels_in_the_wave_of_its_account_and_says_so(tmp_path: Path) -> None:

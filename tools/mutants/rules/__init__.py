@@ -14,8 +14,11 @@ from tools.mutants.rules import (
     passing_by,
     policy,
     revoking,
+    so_many_words,
     vaults,
+    waiting_work,
     ways_out,
+    who_it_is,
 )
 
 RULES = (
@@ -30,6 +33,9 @@ RULES = (
     *passing_by.RULES,
     *policy.RULES,
     *revoking.RULES,
+    *so_many_words.RULES,
     *vaults.RULES,
+    *waiting_work.RULES,
     *ways_out.RULES,
+    *who_it_is.RULES,
 )
