@@ -51,7 +51,8 @@ async def come_back(context: Context, item: CheckResource, outcome: Waiting, pro
     Who was throttled, or comes back together with many, takes a slot again; the rest come back at their own time.
     """
     now, wait = context.ports.clock.now(), outcome.wait
-    if item.waited is None and not is_ordered(item) and context.recent.is_queued(item.address, wait, now):
+    queued = context.recent.is_queued(item.address, wait, now, reach=item.reach)
+    if item.waited is None and not is_ordered(item) and queued:
         return
     patient = wait.reason in PATIENT
     successor = replace(
@@ -64,7 +65,7 @@ async def come_back(context: Context, item: CheckResource, outcome: Waiting, pro
         vain=progress.vain,
     )
     await context.ports.queue.put(successor, visible_at=wait.again_at)
-    context.recent.note_queued(item.address, wait.reason, wait.again_at)
+    context.recent.note_queued(item.address, wait.reason, wait.again_at, reach=item.reach)
     if wait.reason not in _NOT_SOONER:
         return
     if progress.as_of is not None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace as with_
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +23,7 @@ from shared.usecases.forms import UseKeyWish
 from shared.usecases.sweeping import SLICES
 from shared.usecases.wishes import use_key_item
 from tests.support.azure import MARCH, MID, NEW, OLD, SUB, Azure, account, estate, on_azure, version
+from tests.support.policies import PolicyFile
 
 KEY = KeyId("kv-main.vault.azure.net", "cmk")
 OTHER = "https://kv-main.vault.azure.net/keys/other"
@@ -119,3 +122,30 @@ def test_a_sweep_asks_no_vault_that_only_a_resource_names(slice_: int) -> None:
         assert [line.url for line in azure.world.log if EVIL.host in line.url] == []
 
     on_azure(estate(one), story)
+
+
+FROZEN = """  - name: all
+    rotation: fix
+    accessLost: restore
+    may: [grant]
+    freeze: [{from: 2026-04-30, to: 2026-05-02}]
+"""
+
+
+def test_whether_a_key_is_within_reach_is_asked_again_after_a_freeze_though_another_look_waits_for_its_end(
+    tmp_path: Path,
+) -> None:
+    behind = account("st1", OLD)
+
+    async def story(azure: Azure) -> None:
+        await azure.check(behind)
+        for grant in list(azure.world.resources.of_type("Microsoft.Authorization/roleAssignments")):
+            drop(azure.world, str(grant["id"]))
+        await azure.put(replace(asked(azure), reach=True))
+        (report,) = await azure.drain()
+        assert set(report.reasons) == {Reason.FROZEN, Reason.ACCESS_LOST}
+        await azure.drain(until=timedelta(days=3))
+        assert len([one for one in azure.calls("write") if "roleAssignments" in one]) == 1
+        assert azure.in_use(behind) == MID
+
+    on_azure(estate(behind), story, environ=PolicyFile(tmp_path, FROZEN).environ)
