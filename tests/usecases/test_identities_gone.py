@@ -106,9 +106,8 @@ def test_a_resource_without_any_identity_is_told_of_and_what_lies_below_it_too(t
     async def story(azure: Azure) -> None:
         save(azure.world, {**azure.body(account("st1")), "identity": {"type": "None"}})
         assert "the resource has no identity any more" in lost(await looked(azure))
-        assert [one["data"]["reasons"] for one in azure.outcomes() if "/encryptionScopes/" in str(one["subject"])] == [
-            [Reason.ACCESS_LOST.value]
-        ]
+        told = [one["type"] for one in azure.outcomes() if "/encryptionscopes/one" in str(one).lower()]
+        assert told == ["CmkAutopilot.Report.Stopped"]
         assert changes(azure) == []
 
     described = granted(account("st1", MID), scope("st1", "one", MID), to=(principal_of("st1"),))
@@ -155,15 +154,17 @@ def namespace() -> dict[str, Any]:
 def test_of_several_keys_each_is_judged_and_granted_again_for_the_identity_that_reaches_that_one(
     tmp_path: Path, one: dict[str, Any], on: str, who: str
 ) -> None:
-    described = estate(one, vault(), vault("kv-paired"), user_assigned(), user_assigned(OTHER_UAI), keys=KEYS)
+    described = estate(
+        one, vault(), vault("kv-paired"), user_assigned(), user_assigned(OTHER_UAI), keys=KEYS, denied=("pg1",)
+    )
     held = {"kv-main": UAI, "kv-paired": OTHER_UAI}
     described["roleAssignments"] = [grant(principal(id_), vault_) for vault_, id_ in held.items() if vault_ != on]
 
     async def story(azure: Azure) -> None:
         report = await looked(azure, "pg1", on)
-        (done,) = [each for each in azure.reports for each in each.did]
+        (done,) = [one for each in azure.reports for one in each.did]
         assert isinstance(done.step, GrantAccess)
-        assert (done.step.principal, done.step.vault) == (principal(who), str(vault(on)["id"]).lower())
+        assert (done.step.principal, done.step.vault) == (principal(who), str(vault(on)["id"]))
         assert lost(report) == ""
 
     on_azure(described, story, environ=PolicyFile(tmp_path, RESTORE).environ)

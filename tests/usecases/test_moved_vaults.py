@@ -62,4 +62,6 @@ def test_its_users_are_asked_whether_they_reach_it_where_it_is_now(told: str) ->
         assert [one.reasons for one in found] == [(Reason.ACCESS_LOST,)]
         assert IS.lower() in str(found[0].outcome).lower()
 
-    on_azure(estate(account("st1", MID)), story)
+    beside = vault("kv-beside")
+    there = {**beside, "id": str(beside["id"]).replace("rg-data", "rg-keys")}
+    on_azure(estate(account("st1", MID), vault(), there), story)
