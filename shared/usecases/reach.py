@@ -67,18 +67,19 @@ async def reach_of_wished(
     here: what it allows cannot be told, so nobody is refused for it. Raises TryLater.
     """
     found: dict[tuple[str, KeyId], Reach] = {}
-    named = {use.slot: use.identity for use in facts.uses}
+    uses = {use.slot: use for use in facts.uses} if wish.identity is None else {}
     for slot in slots:
-        who = named.get(slot) if wish.identity is None else wish.identity
-        acts = facts.service.traits_of(facts.body, slot).acts
+        use, acts = uses.get(slot), facts.service.traits_of(facts.body, slot).acts
+        who = wish.identity if use is None else use.identity
         for key in {one.key for one in (wish.key, wish.through) if one is not None}:
             with suppress(Refusal, NotThere):
                 vault = await _vault(context, key.host, as_of)
                 if vault is None:
                     continue
+                gone = "" if use is None else await gone_by(context, acts, facts.address, facts.body, use, as_of)
                 principals = await _principals(context, acts, facts.address, facts.body, who)
                 holders = [Holder(one, await _grants(context, vault, one, as_of, all_=True)) for one in principals]
-                found[slot, key] = Reach(vault, tuple(holders))
+                found[slot, key] = Reach(vault, tuple(holders), gone)
     return found
 
 

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sandbox.arm.store import drop, save
 from sandbox.faults import Faults
 from shared.domain.preparation import GrantAccess
 from shared.domain.reasons import Blocked, Reason
-from shared.domain.report import Report
+from shared.domain.report import Converged, Report
 from shared.domain.work import Cause, CheckResource, CheckVault, Source
+from shared.errors import Refusal
+from shared.usecases.forms import UseKeyWish
+from shared.usecases.wishes import put_or_plan, use_key_item
 from tests.support.azure import MID, Azure, account, estate, on_azure, principal_of, scope, vault, with_two_versions
 from tests.support.enforced import changes
 from tests.support.enforcing import OTHER_UAI, UAI, user_assigned
@@ -112,6 +116,24 @@ def test_a_resource_without_any_identity_is_told_of_and_what_lies_below_it_too(t
 
     described = granted(account("st1", MID), scope("st1", "one", MID), to=(principal_of("st1"),))
     on_azure(described, story, environ=PolicyFile(tmp_path, RESTORE).environ)
+
+
+def test_a_wish_for_another_key_is_answered_at_once_unless_it_names_an_identity_that_is_there() -> None:
+    other = {"kv-main": [with_two_versions(), with_two_versions("other")]}
+
+    async def story(azure: Azure) -> None:
+        drop(azure.world, UAI)
+        wish = UseKeyWish(str(account("st1")["id"]), "https://kv-main.vault.azure.net/keys/other")
+        cause = Cause("c", Source.HTTP)
+        with pytest.raises(Refusal, match="is not there any more"):
+            await put_or_plan(azure.app.context, use_key_item(wish, cause, azure.time.now()), dry_run=False)
+        assert changes(azure) == []
+        item = use_key_item(replace(wish, identity="system"), cause, azure.time.now())
+        await put_or_plan(azure.app.context, item, dry_run=False)
+        assert [type(one.outcome) for one in await azure.drain()] == [Converged]
+
+    described = granted(reached_by(UAI), user_assigned(), to=(principal(UAI), principal_of("st1")), keys=other)
+    on_azure(described, story)
 
 
 PAIRED = "https://kv-paired.vault.azure.net/keys/cmk"
