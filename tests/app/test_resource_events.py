@@ -162,14 +162,14 @@ def test_a_grant_given_or_taken_on_a_vault_makes_the_app_look_at_its_users(type_
     with_app(estate(one), story)
 
 
-def test_a_grant_above_a_vault_is_left_to_the_sweep() -> None:
+def test_a_grant_made_above_a_vault_is_left_to_those_who_wait_for_it() -> None:
     wide = f"{group()}/providers/Microsoft.Authorization/roleAssignments/77777777-7777-7777-7777-777777777777"
 
     async def story(app: WholeApp) -> None:
         assert await app.deliver([resource_event(wide)], to="resource_events") == 202
         await app.run_until_quiet()
         assert app.queued() == 0
-        assert any("the sweep looks" in line for line in app.logged())
+        assert any("who waits for it looks again" in line for line in app.logged())
 
     with_app(estate(account("st1")), story)
 
