@@ -64,7 +64,7 @@ class ResourceGraph:
         named = ", ".join(f"'{type_}'" for type_ in sorted(types))
         query = (
             f"resources | where type in~ ({named})"
-            " | project id, name, type, kind, location, tags, identity, managedBy, properties"
+            " | project id, name, type, kind, location, tags, sku, identity, managedBy, properties"
             " | order by name asc, id asc"
         )
         rows, following = await self._answered(query, cursor, PAGE)

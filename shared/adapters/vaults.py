@@ -100,6 +100,10 @@ class VaultInventory:
         if not (vault_id := await self.id_of(host)):
             return None
         found = await self._read(vault_id)
+        if found is None:  # deleted or moved since it was found
+            await self._refresh(wanted=False)
+            now_at = await self.id_of(host)
+            found = await self._read(now_at) if now_at not in {"", vault_id} else None
         return found if found is not None and found.host == host else None
 
     async def at(self, vault_id: str) -> Vault | None:

@@ -33,9 +33,11 @@ def parse_mark(text: str) -> Mark:
     moment, there, id_ = text.partition("_")
     try:
         at = datetime.fromisoformat(moment)
-    except ValueError as error:
+        within = bool(there) and at.tzinfo is not None
+        at = at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise BadMark(f"not a cursor: {text[:100]!r}") from error
-    if not there or at.tzinfo is None:
+    if not within:
         raise BadMark(f"not a cursor: {text[:100]!r}")
     return Mark(at, id_)
 

@@ -9,6 +9,8 @@ from shared.domain.jsonpath import lookup, text
 from shared.domain.resource import Json, fold
 
 _SYSTEM, _USER = "SystemAssigned", "UserAssigned"
+_USERS = "/providers/microsoft.managedidentity/userassignedidentities/"
+_OF_KEYS = ("encryption", "dataEncryption", "keyVaultProperties")  # where bodies say who reaches their keys
 
 
 def principal_in(body: Json, identity: str) -> str:
@@ -43,6 +45,25 @@ def identities_told(body: Json) -> tuple[str, ...]:
         return named
     here = identities_in(body)
     return here[:1] if "" in here or len(here) == 1 else ()
+
+
+def has_no_identity(body: Json) -> bool:
+    """Return whether a resource has no identity at all, as it says itself."""
+    return text(lookup(body, "identity", "type")).lower() in {"", "none"} and not _assigned(body)
+
+
+def has_assigned(body: Json, identity: str) -> bool:
+    """Return whether a resource has that user-assigned identity."""
+    return fold(identity) in map(fold, _assigned(body))
+
+
+def left_behind(body: Json) -> str:
+    """Return the id, folded, of a user-assigned identity by which a body says that its keys are reached although the
+    resource has it no more; "" where there is none. One that is named by its client id is not known by it.
+    """
+    said = (one for place in _OF_KEYS for one in _words(lookup(body, "properties", place)))
+    named = (one for one in said if one.startswith("/subscriptions/") and _USERS in one)
+    return next((one for one in named if not has_assigned(body, one)), "")
 
 
 def _words(value: Any) -> Iterator[str]:

@@ -15,7 +15,10 @@ class Holder(Struct, frozen=True):
 
 
 class Reach(Struct, frozen=True):
-    """A vault as it is now, and whom a resource reaches it as; no holder: nobody can tell."""
+    """A vault as it is now, and whom a resource reaches it as; no holder: nobody can tell. `gone`: in words, that the
+    identity by which it was reached is not there any more; whoever else it has was never meant to reach it.
+    """
 
     vault: Vault
     holders: tuple[Holder, ...] = ()
+    gone: str = ""

@@ -83,7 +83,8 @@ REMEDIES = {
     Reason.ACCESS_LOST: (
         "The resource's identity may no longer use its key, so its data is soon out of reach. Grant it Key Vault "
         "Crypto Service Encryption User again (or get, wrapKey, unwrapKey), or say `accessLost: restore` with `may: "
-        "[grant]`; if that was meant, nothing is to be done."
+        "[grant]`; if that was meant, nothing is to be done. Where the detail names an identity that is not there any "
+        "more, give the resource another one and name that for the key: the grants of a deleted one stay, for nobody."
     ),
     Reason.KEY_IS_IMPORTED: (
         "A rule says that this key's material comes from elsewhere (`origin: imported`). Import the new version; the "

@@ -109,6 +109,8 @@ class KeyUse(Struct, frozen=True):
     effective: str | None = None  # the version in effect as the service reports it; None if it does not say
     tenant_is_foreign: bool = False
     trouble: str = ""  # why the service takes up no new version, in its own words; "" if it does not say
+    # Which identity reaches it, where each of several keys has its own: as Change has it; None: the resource tells.
+    identity: str | None = None
 
 
 class Change(Struct, frozen=True, tag="change"):

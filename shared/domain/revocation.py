@@ -102,8 +102,9 @@ def place_taken(step: Taking) -> str:
 
 def keys_lost(hold: Hold) -> frozenset[str] | None:
     """Return the names of the keys that nobody reaches by this identity any more; None: all of the vault."""
-    scopes = {fold(one.scope) for one in takings(hold) if isinstance(one, TakeRole)}
-    if not hold.vault.rbac or fold(hold.vault.id) in scopes:
+    taken = takings(hold)
+    scopes = {fold(one.scope) for one in taken if isinstance(one, TakeRole)}
+    if any(isinstance(one, TakePermissions) for one in taken) or fold(hold.vault.id) in scopes:
         return None
     return frozenset(scope.rpartition("/")[2] for scope in scopes)
 

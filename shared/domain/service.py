@@ -223,6 +223,11 @@ class Service(Struct, frozen=True):
     naming: Callable[[Json], tuple[Naming, ...]] = names_nobody
     main_slot: str = ""  # the slot that a first key goes into; "" where a resource cannot begin to use one
 
+    @property
+    def brings_others(self) -> bool:
+        """Return whether a resource of this service may name others that are looked at with it."""
+        return self.dependents is not nothing_depends or self.naming is not names_nobody
+
     def traits_of(self, body: Json, slot: str = "") -> Traits:
         """Return the traits of a resource of this service by its kind, or those of one of its slots."""
         return self.slots.get(slot) or self.kinds.get(self.kind_of(body).lower(), self.traits)

@@ -108,6 +108,7 @@ class CheckResource(Struct, frozen=True, tag="resource"):
     reach: bool = False  # ask also whether it still reaches its keys
     along: bool = False  # another one named it: what it names in turn is left, or two could name each other for ever
     vain: InVain | None = None
+    brought: bool = False  # what comes along with it is on the queue already
 
 
 class CheckChildren(Struct, frozen=True, tag="children"):

@@ -43,12 +43,13 @@ def _read(body: Json) -> tuple[KeyUse, ...]:
     if text(lookup(data, "type")).lower() != _BY_VAULT.lower():
         return ()
     found = []
-    for slot, (key, _, tenant) in _MEMBERS.items():
+    for slot, (key, identity, tenant) in _MEMBERS.items():
         written = text(lookup(data, key))
         if written or slot == PRIMARY:
             configured = parse_key_url(written)
             foreign = bool(tenant and text(lookup(data, tenant)))
-            found.append(KeyUse(slot, configured, configured.version is None, tenant_is_foreign=foreign))
+            who = text(lookup(data, identity)) or None
+            found.append(KeyUse(slot, configured, configured.version is None, None, foreign, identity=who))
     return tuple(found)
 
 

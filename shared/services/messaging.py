@@ -24,6 +24,7 @@ API_VERSION = "2026-01-01"  # [SDK azure-mgmt-eventhub 12.0.0, azure-mgmt-servic
 _KEY = Split()
 _LISTING = Access(ENCRYPTION_USER, ("get", "list", "wrapKey", "unwrapKey"))
 _LIST = "keyVaultProperties"
+_IDENTITY = "userAssignedIdentity"
 _SOURCE = "Microsoft.KeyVault"
 
 _SOURCES = (
@@ -49,8 +50,13 @@ def _entries(body: Json) -> list[Any]:
 
 
 def _read(body: Json) -> tuple[KeyUse, ...]:
-    found = [(slot(number), _KEY.read(entry)) for number, entry in enumerate(_entries(body)) if _names_a_key(entry)]
-    return tuple(KeyUse(name, configured, configured.version is None) for name, configured in found)
+    entries = {slot(number): entry for number, entry in enumerate(_entries(body)) if _names_a_key(entry)}
+    found = {name: (_KEY.read(entry), text(lookup(entry, "identity", _IDENTITY))) for name, entry in entries.items()}
+    apart = len({who for _, who in found.values()}) > 1  # one that names none acts by the system-assigned identity
+    return tuple(
+        KeyUse(name, configured, configured.version is None, identity=who if apart else None)
+        for name, (configured, who) in found.items()
+    )
 
 
 def _names_a_key(entry: Any) -> bool:
@@ -79,7 +85,7 @@ def _pointing(entry: Any, change: Change | None) -> Any:
     entry = _KEY.pointing(entry, aimed(change))
     if change.identity is None:
         return entry
-    return replaced(entry, "identity", {"userAssignedIdentity": change.identity} if change.identity else None)
+    return replaced(entry, "identity", {_IDENTITY: change.identity} if change.identity else None)
 
 
 def _tier(body: Json) -> str:

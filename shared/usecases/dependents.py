@@ -29,14 +29,14 @@ async def look_at_dependents(
     out, and so is what a resource that was itself named by another one names beside itself: any body may name any id,
     its own too.
     """
-    first, progress.told_below = not progress.told_below, True
-    if not first or not _asks(item):
+    if progress.told_below:
         return
-    found = dependents_of(context, service, item.address, body)
+    found = dependents_of(context, service, item.address, body) if _asks(item) else []
     if item.along:
         found = [one for one in found if _below(item, one)]
     if found and (has_its_key_there(service, body) or await begin_with_keys(context)):
         await _put(context, item, found)
+    progress.told_below = True  # last: who fails before that asks again when it comes back
 
 
 def dependents_of(context: Context, service: Service, address: Address, body: Json) -> list[Address]:
@@ -53,16 +53,17 @@ async def look_at_those_named(
     """Put an item for each resource of a known type that lists below this one name, such as a hub's connections, once
     in a handling: the first of them here, the rest a slice at a time. One that may not be read is told of.
     """
-    first, progress.told_named = not progress.told_named, True
-    naming = service.naming(body) if first and rule is not None and _asks(item) and not item.along else ()
-    if not naming or not await begin_with_keys(context):
+    if progress.told_named:
         return
-    found = await slice_of(context, service, item.address, body, NamedPlace())
-    _, elsewhere = await put_those_named(context, item, found.found)
-    progress.unread = "; ".join(filter(None, (_told(found.unread), elsewhere)))
-    if found.following is not None:
-        now = context.ports.clock.now()
-        await context.ports.queue.put(CheckNamed(item.address, item.cause, now, now, found.following))
+    naming = service.naming(body) if rule is not None and _asks(item) and not item.along else ()
+    if naming and await begin_with_keys(context):
+        found = await slice_of(context, service, item.address, body, NamedPlace())
+        _, elsewhere = await put_those_named(context, item, found.found)
+        progress.unread = "; ".join(filter(None, (_told(found.unread), elsewhere)))
+        if found.following is not None:
+            now = context.ports.clock.now()
+            await context.ports.queue.put(CheckNamed(item.address, item.cause, now, now, found.following))
+    progress.told_named = True
 
 
 async def put_those_named(
@@ -84,9 +85,8 @@ def _told(unread: Refusal | None) -> str:
 
 
 def _asks(item: CheckResource) -> bool:
-    """Return whether an item asks for more than the resource itself: one that waits has done so before."""
-    waits = item.waited is not None or item.going is not None
-    return not waits and item.wish is None and item.cause.source not in _SWEPT
+    """Return whether an item asks for more than the resource itself, and has not done so before it had to wait."""
+    return not item.brought and item.wish is None and item.cause.source not in _SWEPT
 
 
 async def _in_our_subscriptions(context: Context, address: Address, found: list[Address]) -> list[Address]:

@@ -43,9 +43,11 @@ def _moment(params: Mapping[str, str], name: str) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        _ = found + DEFAULT  # reading goes on to the day after
     except (ValueError, OverflowError) as error:
         raise Refusal(Reason.BAD_REQUEST, f"{name} is no time such as 2026-05-01T08:00:00Z: {text[:50]!r}") from error
+    return found
 
 
 def _limit(params: Mapping[str, str]) -> int:

@@ -11,7 +11,7 @@ from shared.domain.order import Order
 from shared.domain.policy import Mode
 from shared.domain.reasons import Blocked, Reason, Wait
 from shared.domain.report import Answered, Expanded, Outcome, Paced, Report, Stopped, Waiting
-from shared.domain.resource import Address, Json, KeyUse
+from shared.domain.resource import Address, Json, KeyUse, fold
 from shared.domain.service import Service
 from shared.domain.work import (
     MOST_PAGES,
@@ -159,7 +159,9 @@ async def _key_scope(context: Context, item: CheckKey) -> Scope | Stopped:
     site = await context.ports.vaults.by_host(item.key.host)
     if site is None:
         return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=item.key.host),))
-    if item.vault_id and site.id and site.id.lower().rstrip("/") != item.vault_id.lower().rstrip("/"):
+    if item.vault_id and site.id and fold(site.id) != fold(item.vault_id):
+        site = await context.ports.vaults.by_id(item.vault_id)  # it may have been moved since it was found
+    if site is None or site.host != item.key.host:
         detail = f"{item.key.host} does not belong to the vault that the event came from"
         return Stopped((Blocked(Reason.VAULT_NOT_KNOWN, detail=detail),))
     return await scope_of(context, item.key, item.asked_at)

@@ -17,7 +17,7 @@ from shared.domain.plan.hard_rules import forbidden_vault
 from shared.domain.policy import Mode, Rule
 from shared.domain.reasons import Blocked, Reason
 from shared.domain.resource import Json, KeyUse, fold
-from shared.domain.revocation import Hold, Taking, takings
+from shared.domain.revocation import Hold, Taking, keys_lost, takings
 from shared.domain.service import May, Service
 from shared.domain.vault import Vault
 from shared.domain.work import RevokeAccess
@@ -29,13 +29,14 @@ from shared.usecases.placing import rule_for, top_in
 
 
 class Holdings(Struct, frozen=True):
-    """What there is to take away. `top`: the body whose identity it is. `barred`: why none of it is taken.
+    """What there is to take away. `top`: the body whose identity it is. `lost`: the resource's keys that are out of its
+    reach then, those of other slots too where the same grant is for both. `barred`: why none of it is taken.
 
     `blocked`: what gives the same access, or may, and is beyond the app.
     """
 
     top: Json
-    keys: tuple[KeyId, ...]
+    lost: tuple[KeyId, ...]
     holds: tuple[Hold, ...]
     takings: tuple[Taking, ...]
     blocked: tuple[Blocked, ...]
@@ -51,7 +52,8 @@ async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
     seen = await see(context, service, item.address)
     if seen is None:
         return None
-    uses = [use for use in read_uses(service, seen.body) if item.slot in {"", use.slot}]
+    all_uses = read_uses(service, seen.body)
+    uses = [use for use in all_uses if item.slot in {"", use.slot}]
     if not uses:
         if elsewhere := service.traits_of(seen.body).elsewhere:
             raise Refusal(elsewhere, "it names no key itself")
@@ -76,7 +78,16 @@ async def holdings(context: Context, item: RevokeAccess) -> Holdings | None:
         blocked += [one for use in uses if (one := _beyond(service, seen.body, use))]
     barred = await _barred(context, service, item, seen.body, top, tuple(holds)) if steps else None
     kept = service.traits_of(seen.body).keeps_access_for
-    return Holdings(top, keys, tuple(holds), steps, tuple(blocked), barred, kept)
+    lost = tuple(dict.fromkeys([*keys, *(use.configured.key for use in all_uses if _goes_too(use, holds))]))
+    return Holdings(top, lost, tuple(holds), steps, tuple(blocked), barred, kept)
+
+
+def _goes_too(use: KeyUse, holds: list[Hold]) -> bool:
+    """Return whether a use of a key loses it with what is taken from these, whichever slot was meant."""
+    key, by = use.configured.key, use.identity
+    mine = [one for one in holds if one.vault.host == key.host and (by is None or fold(by) == fold(one.identity))]
+    names = [keys_lost(one) for one in mine]
+    return not use.tenant_is_foreign and any(lost is None or key.name in lost for lost in names)
 
 
 def _beyond(service: Service, body: Json, use: KeyUse) -> Blocked | None:

@@ -96,7 +96,7 @@ async def _within_reach(context: Context, facts: Facts, as_of: datetime) -> Mapp
     }
     if not uses:
         slots = {wish.slot or facts.service.main_slot}
-    return await reach_of_wished(context, facts.service, facts.address, facts.body, wish, frozenset(slots), as_of)
+    return await reach_of_wished(context, facts, wish, frozenset(slots), as_of)
 
 
 async def _on_its_ground(context: Context, facts: Facts, keys_as_of: datetime) -> Facts:

@@ -10,16 +10,17 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from shared.domain.acting import Acting
-from shared.domain.identity import identities_named, principal_in
+from shared.domain.identity import principal_in
 from shared.domain.keys import KeyId
+from shared.domain.plan import Facts
 from shared.domain.reached import Holder, Reach
 from shared.domain.resource import Address, Json, KeyUse
 from shared.domain.service import Service
 from shared.domain.vault import Grant, Vault
 from shared.domain.wish import Wish
 from shared.errors import NotThere, Refusal
-from shared.usecases.above import read_top
 from shared.usecases.context import Context
+from shared.usecases.identities import gone_by, identities_of
 
 
 class Reached(Struct, frozen=True):
@@ -47,9 +48,11 @@ async def reach_of(
         try:
             vault = await _vault(context, host, as_of)
             if vault is not None:
-                principals = await _principals(context, service.traits_of(body, use.slot).acts, address, body)
+                acts = service.traits_of(body, use.slot).acts
+                gone = await gone_by(context, acts, address, body, use, as_of)
+                principals = () if gone else await _principals(context, acts, address, body, use.identity)
                 holders = [Holder(one, await _grants(context, vault, one, as_of)) for one in principals]
-                reach[use.slot] = Reach(vault, tuple(holders))
+                reach[use.slot] = Reach(vault, tuple(holders), gone)
             elif gone := await context.ports.vaults.deleted(host):
                 deleted[host] = gone
         except (Refusal, NotThere):
@@ -58,22 +61,25 @@ async def reach_of(
 
 
 async def reach_of_wished(
-    context: Context, service: Service, address: Address, body: Json, wish: Wish, slots: frozenset[str], as_of: datetime
+    context: Context, facts: Facts, wish: Wish, slots: frozenset[str], as_of: datetime
 ) -> Mapping[tuple[str, KeyId], Reach]:
     """Return what can be told of the vaults whose keys a wish names, by slot and key. A role with a condition counts
     here: what it allows cannot be told, so nobody is refused for it. Raises TryLater.
     """
     found: dict[tuple[str, KeyId], Reach] = {}
+    uses = {use.slot: use for use in facts.uses} if wish.identity is None else {}
     for slot in slots:
+        use, acts = uses.get(slot), facts.service.traits_of(facts.body, slot).acts
+        who = wish.identity if use is None else use.identity
         for key in {one.key for one in (wish.key, wish.through) if one is not None}:
             with suppress(Refusal, NotThere):
                 vault = await _vault(context, key.host, as_of)
                 if vault is None:
                     continue
-                acts = service.traits_of(body, slot).acts
-                principals = await _principals(context, acts, address, body, wish.identity)
+                gone = "" if use is None else await gone_by(context, acts, facts.address, facts.body, use, as_of)
+                principals = await _principals(context, acts, facts.address, facts.body, who)
                 holders = [Holder(one, await _grants(context, vault, one, as_of, all_=True)) for one in principals]
-                found[slot, key] = Reach(vault, tuple(holders))
+                found[slot, key] = Reach(vault, tuple(holders), gone)
     return found
 
 
@@ -98,12 +104,7 @@ async def _principals(
         return tuple(filter(None, [context.first_party.get(acts.application, "")]))
     if acts.shown is not None:
         return tuple(filter(None, [acts.shown(body)]))
-    owner, identities = body, acts.told(body)
-    if acts.above is not None:  # what lies below another resource has the identities of that one
-        _, owner = await read_top(context, address)
-        identities = identities_named(body, owner) or (acts.above(owner),)
-    if chosen is not None:
-        identities = (chosen,)
+    owner, identities = await identities_of(context, acts, address, body, chosen)
     found = [principal_in(owner, one) for one in identities if (acts.user if one else acts.system)]
     return tuple(filter(None, found))
 

@@ -76,6 +76,12 @@ class _Watched(Struct, frozen=True):
     pointers: tuple[tuple[str, KeyRef, bool], ...]  # how the resource pointed at its keys
 
 
+class _Queued(Struct, frozen=True):
+    reason: Reason
+    until: datetime
+    reach: bool
+
+
 class _Turn(Struct):
     lock: asyncio.Lock
     wanted: int = 0
@@ -106,7 +112,7 @@ class Recent:
         self._converged: _Bounded[datetime] = _Bounded(capacity)
         self._watched: _Bounded[_Watched] = _Bounded(capacity)
         self._written: _Bounded[datetime] = _Bounded(capacity)
-        self._queued: _Bounded[tuple[Reason, datetime]] = _Bounded(capacity)
+        self._queued: _Bounded[_Queued] = _Bounded(capacity)
         self._lists: _Bounded[_Listed] = _Bounded(capacity // 10)
         self._expanded: _Bounded[datetime] = _Bounded(capacity // 10)
         self._seen: _Bounded[tuple[object, datetime]] = _Bounded(capacity // 10)
@@ -130,18 +136,20 @@ class Recent:
         if watched is not None:
             self._watched.set(address.folded, replace(watched, noted_at=now, until=until))
 
-    def note_queued(self, address: Address, reason: Reason, until: datetime) -> None:
-        """Remember that a look at this resource, waiting for this reason, is on the queue for that time."""
-        self._queued.set(address.folded, (reason, until))
+    def note_queued(self, address: Address, reason: Reason, until: datetime, *, reach: bool = False) -> None:
+        """Remember that a look at this resource, waiting for this reason, is on the queue for that time; `reach`: it
+        asks also whether the resource still reaches its keys.
+        """
+        self._queued.set(address.folded, _Queued(reason, until, reach))
 
-    def is_queued(self, address: Address, wait: Wait, now: datetime) -> bool:
-        """Return whether such a look is on the queue and still to come: a second one would only do it all twice. Where
-        the moment is known that is waited for, it must not come later than that.
+    def is_queued(self, address: Address, wait: Wait, now: datetime, *, reach: bool = False) -> bool:
+        """Return whether such a look is on the queue and still to come, and asks as much: a second one would only do it
+        all twice. Where the moment is known that is waited for, it must not come later than that.
         """
         queued = self._queued.get(address.folded)
-        if queued is None or queued[0] is not wait.reason or now >= queued[1]:
+        if queued is None or queued.reason is not wait.reason or now >= queued.until or (reach and not queued.reach):
             return False
-        return wait.reason not in PATIENT or queued[1] <= wait.again_at
+        return wait.reason not in PATIENT or queued.until <= wait.again_at
 
     def begins(self, address: Address, step: str, id_: str) -> bool:
         """Return whether a step at a resource is to be put down before it is taken, by that id: not if this instance

@@ -172,7 +172,7 @@ async def foretold(context: Context, item: RevokeAccess, *, dry_run: bool) -> di
         "exists": True,
         "steps": [*held, *found.takings],
         "remains": found.blocked,
-        "unreadable": {"resource": item.address.url, "keys": [key.url for key in found.keys]}
+        "unreadable": {"resource": item.address.url, "keys": [key.url for key in found.lost]}
         if found.takings
         else None,
         "alsoAffected": also,

@@ -108,6 +108,8 @@ def _mine(target: KeyRef | None, uses: tuple[KeyUse, ...]) -> list[KeyUse]:
 
 def _can(line: Line, service: Service, row: Json, uses: tuple[KeyUse, ...]) -> bool:
     """Return whether the service can be brought there and the rule allows it: who never goes must not hold the rest."""
+    if line.target is None and service.incapable(row):
+        return False
     verb = Verb.ENABLE if line.target is None else Verb.REPOINT
     slots = [use.slot for use in _mine(line.target, uses)] or [service.main_slot]
     for traits in (service.traits_of(row, slot) for slot in slots):

@@ -45,13 +45,21 @@ async def slot_of(context: Context, service: Service, item: CheckResource, seen:
     return None
 
 
+def _brings(context: Context, item: CheckResource) -> bool:
+    """Return whether others may come along with the resource."""
+    service = context.service(item.address.type)
+    return service is not None and service.brings_others
+
+
 async def come_back(context: Context, item: CheckResource, outcome: Waiting, progress: Progressed) -> None:
     """Put the look that follows, unless this one came out of turn and another waits for the same already.
 
     Who was throttled, or comes back together with many, takes a slot again; the rest come back at their own time.
     """
     now, wait = context.ports.clock.now(), outcome.wait
-    if item.waited is None and not is_ordered(item) and context.recent.is_queued(item.address, wait, now):
+    brought = item.brought or (progress.told_below and progress.told_named)
+    queued = context.recent.is_queued(item.address, wait, now, reach=item.reach)
+    if item.waited is None and not is_ordered(item) and queued and (brought or not _brings(context, item)):
         return
     patient = wait.reason in PATIENT
     successor = replace(
@@ -62,9 +70,10 @@ async def come_back(context: Context, item: CheckResource, outcome: Waiting, pro
         paced=wait.reason not in _SLOT_AGAIN,
         going=progress.going,
         vain=progress.vain,
+        brought=brought,
     )
     await context.ports.queue.put(successor, visible_at=wait.again_at)
-    context.recent.note_queued(item.address, wait.reason, wait.again_at)
+    context.recent.note_queued(item.address, wait.reason, wait.again_at, reach=item.reach)
     if wait.reason not in _NOT_SOONER:
         return
     if progress.as_of is not None:

@@ -196,6 +196,7 @@ def test_a_cursor_comes_back_as_it_was() -> None:
     mark = Mark(NOW + timedelta(microseconds=7), "1234_5")
     assert parse_mark(mark.text) == mark
     assert "+" not in mark.text
-    for wrong in ("", "x", "2026-05-01T08:00:00_x", "2026-05-01T08:00:00Z", "yesterday_1"):
+    beyond = ("9999-12-31T23:59:59-14:00_x", "0001-01-01T00:00:00+14:00_x")
+    for wrong in ("", "x", "2026-05-01T08:00:00_x", "2026-05-01T08:00:00Z", "yesterday_1", *beyond):
         with pytest.raises(BadMark):
             parse_mark(wrong)

@@ -140,3 +140,30 @@ def test_haste_that_somebody_orders_is_not_lost_in_a_look_that_waits_meanwhile(t
         assert azure.in_use(one) == MID
 
     on_azure(estate(one), story, environ=PolicyFile(tmp_path, closing).environ)
+
+
+FROZEN = """  - name: all
+    rotation: fix
+    accessLost: restore
+    may: [grant]
+    freeze: [{from: 2026-04-30, to: 2026-05-02}]
+"""
+
+
+def test_whether_a_key_is_within_reach_is_asked_again_after_a_freeze_though_another_look_waits_for_its_end(
+    tmp_path: Path,
+) -> None:
+    behind = account("st1", OLD)
+
+    async def story(azure: Azure) -> None:
+        await azure.check(behind)
+        for grant in list(azure.world.resources.of_type("Microsoft.Authorization/roleAssignments")):
+            drop(azure.world, str(grant["id"]))
+        await azure.put(replace(asked(azure), reach=True))
+        (report,) = await azure.drain()
+        assert set(report.reasons) == {Reason.FROZEN, Reason.ACCESS_LOST}
+        await azure.drain(until=timedelta(days=3))
+        assert len([one for one in azure.calls("write") if "roleAssignments" in one]) == 1
+        assert azure.in_use(behind) == MID
+
+    on_azure(estate(behind), story, environ=PolicyFile(tmp_path, FROZEN).environ)

@@ -309,6 +309,26 @@ def test_a_first_key_goes_to_the_canaries_first_and_on_when_they_have_it(tmp_pat
     on_azure(estate(*plain), story, environ=policy(tmp_path, TWO_WAVES, "encryption: fix", f"key: {KEY}"))
 
 
+def test_who_by_its_own_body_takes_no_key_holds_no_first_key_of_others(tmp_path: Path) -> None:
+    plain = users(6, name="hr", key="")
+    properties = {"provisioningState": "Succeeded"}
+    small = [
+        resource("Microsoft.EventHub/namespaces", f"hub{number}", properties, sku={"name": "Standard"})
+        for number in range(12)
+    ]
+
+    async def story(azure: Azure) -> None:
+        await azure.put(Sweep(Cause("timer", Source.TIMER), azure.time.now()))
+        await azure.drain(until=timedelta(hours=3))
+        sources = [azure.body(one)["properties"]["encryption"]["keySource"] for one in plain]
+        assert sources == ["Microsoft.Keyvault"] * 6
+        told = [one.reasons for one in azure.reports if one.address and one.address.arm.name == "hub1"]
+        assert (Reason.NOT_CAPABLE,) in told
+
+    lines = ("waves: [{share: 30}, {share: 100}]", "stopAt: 0", "encryption: fix", f"key: {KEY}")
+    on_azure(estate(*plain, *small), story, environ=policy(tmp_path, *lines, "may: [unproven, irreversible]"))
+
+
 def test_first_keys_by_a_template_are_one_line_so_that_no_two_wait_for_each_other(tmp_path: Path) -> None:
     teams = [f"t{number}" for number in range(4)]
     plain = [{**one, "tags": {"team": teams[at % 4]}} for at, one in enumerate(users(12, name="hr", key=""))]

@@ -85,9 +85,8 @@ def test_the_identity_that_a_resource_names_for_its_key_counts_and_no_other(one:
             },
         ),
         made("containerservice_managedclusters-legacy", {"type": "SystemAssigned", "principalId": OWN}),
-        made("cognitiveservices_accounts-pinned", {"type": "None"}),
     ],
-    ids=["Azure's own application", "a group without one", "no such kind of identity", "no identity"],
+    ids=["Azure's own application", "a group without one", "no such kind of identity"],
 )
 def test_where_nobody_can_tell_who_reaches_the_key_nothing_is_said(one: dict[str, Any]) -> None:
     assert told(one) == ""

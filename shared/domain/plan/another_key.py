@@ -49,6 +49,8 @@ def _admitted(facts: Facts, slot: str, key: KeyId) -> GrantAccess | Blocked | No
     reach = facts.wished.get((slot, key))
     if reach is None:
         return None
+    if reach.gone:
+        return Blocked(Reason.KEY_ACCESS_DENIED, slot, f"{reach.gone}; say by `identity` which one shall reach the key")
     traits = facts.service.traits_of(facts.body, slot)
     location = plain_location(text(lookup(facts.body, "location"))) or reach.vault.location
     if bar := unusable(reach.vault, traits, location):

@@ -32,6 +32,8 @@ def _lost(facts: Facts, use: KeyUse, reach: Reach) -> tuple[GrantAccess | Blocke
     vault, key = reach.vault, use.configured.key
     if vault.closed:
         return (Blocked(Reason.VAULT_CLOSED, use.slot, vault.id),)
+    if reach.gone:
+        return (Blocked(Reason.ACCESS_LOST, use.slot, f"{reach.gone}, by which it reached its key in {vault.id}"),)
     access = facts.service.traits_of(facts.body, use.slot).access
     missing = {one.principal: lacks(vault, key.name, one.principal, one.grants, access) for one in reach.holders}
     if not missing or not all(missing.values()):

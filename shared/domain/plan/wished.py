@@ -32,6 +32,9 @@ def wished(facts: Facts, wish: Wish) -> Iterator[Found]:
     if not uses:
         yield _enabled(facts, wish), None
         return
+    if apart := _keys_apart(wish, uses):
+        yield apart, None
+        return
     for use in uses:
         step = _used(facts, wish, use)
         if step is not None:
@@ -60,6 +63,16 @@ def _no_such_slot(facts: Facts, wish: Wish) -> Blocked | None:
     if not there or wish.slot in {"", *there}:
         return None
     return Blocked(Reason.BAD_REQUEST, wish.slot, f"no such slot; there are {', '.join(there)}")
+
+
+def _keys_apart(wish: Wish, uses: list[KeyUse]) -> Blocked | None:
+    """Return why it must be said which slot is meant: keys that stand in for each other, or lie in paired regions, must
+    not become one by a word left out. Those that are there already do not count: they may be half of the wish.
+    """
+    if wish.key is None or len({use.configured.key for use in uses} - {wish.key.key}) < 2:  # noqa: PLR2004
+        return None
+    used = ", ".join(f"{use.slot} ({use.configured.key.url})" for use in uses)
+    return Blocked(Reason.BAD_REQUEST, detail=f"it uses several keys; say by slot which one is meant: {used}")
 
 
 def _identity_not_taken(facts: Facts, wish: Wish) -> Blocked | None:
@@ -130,17 +143,21 @@ def _used(facts: Facts, wish: Wish, use: KeyUse) -> Change | Wait | Blocked | No
     version = target_of(facts, key, wish, latest=follow or use.follows, slot=use.slot)
     if isinstance(version, Blocked):
         return version
-    if key == use.configured.key and follow is use.follows and not _by_another(facts, wish, use.slot):
+    if key == use.configured.key and follow is use.follows and not _by_another(facts, wish, use):
         return step_of(use, facts)
     return Change(use.slot, version, follow, wish.identity)
 
 
-def _by_another(facts: Facts, wish: Wish, slot: str) -> bool:
+def _by_another(facts: Facts, wish: Wish, use: KeyUse) -> bool:
     """Return whether the key that is used shall be reached by another identity than the body tells; not where it tells
     none: nobody could see that it was done.
     """
-    told = facts.service.traits_of(facts.body, slot).acts.told(facts.body)
+    told = (use.identity,) if use.identity is not None else _told_by(facts, use.slot)
     return wish.identity is not None and bool(told) and fold(wish.identity) not in map(fold, told)
+
+
+def _told_by(facts: Facts, slot: str) -> tuple[str, ...]:
+    return facts.service.traits_of(facts.body, slot).acts.told(facts.body)
 
 
 def target_of(facts: Facts, key: KeyId, wish: Wish, *, latest: bool, slot: str) -> KeyRef | Blocked:

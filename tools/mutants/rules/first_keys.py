@@ -120,8 +120,8 @@ RULES = (
     Rule(
         "a hub outside every rule is asked for nothing more",
         "shared/usecases/dependents.py",
-        "if first and rule is not None and",
-        "if first and",
+        "service.naming(body) if rule is not None and",
+        "service.naming(body) if",
         "tests/usecases/test_connections.py",
     ),
 )

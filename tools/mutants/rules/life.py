@@ -7,6 +7,8 @@ from tools.mutants.rule import Rule
 _LIFE, _ENDING = "shared/domain/life.py", "shared/usecases/ending.py"
 _REACH, _HOOK = "shared/domain/plan/reach.py", "shared/adapters/webhook.py"
 _ASKED, WHO = "shared/usecases/reach.py", "tests/usecases/test_who_reaches.py"
+_WHO, GONE = "shared/usecases/identities.py", "tests/usecases/test_identities_gone.py"
+_WISHED, SLOTS = "shared/domain/plan/wished.py", "tests/usecases/test_wishes_slots.py"
 _SEEN = "shared/usecases/observe.py"
 LIFE, END = "tests/domain/test_life.py", "tests/usecases/test_end_of_keys.py"
 ACCESS, HOOK = "tests/usecases/test_access_lost.py", "tests/adapters/test_webhook_sink.py"
@@ -21,9 +23,13 @@ RULES = (
     Rule("a rotation is for the version that was seen", _ENDING, "if_latest_is=found.history.latest", "", END),
     Rule("access is restored only by a rule", _REACH, "if rule is None or rule.", "if False and rule.", ACCESS),
     Rule("only who surely lacks access is told of", _REACH, "not all(missing.values())", "False", ACCESS),
-    Rule("who lies below acts as it says", _ASKED, "identities_named(body, owner) or (", "(", WHO),
+    Rule("who lies below acts as it says", _WHO, "identities_named(body, owner) or (", "(", WHO),
     Rule("each key is judged by who reaches it", _REACH, "facts.reach.get(use.slot)", "facts.reach.get('dbfs')", WHO),
     Rule("Azure's own application is not a resource's identity", _ASKED, "if acts.application:", "if False:", WHO),
+    Rule("an identity that is gone reaches no key", _REACH, "if reach.gone:", "if False:", GONE),
+    Rule("who acts for a lost identity is not granted its access", _WHO, "(left := left_behind(body))", "False", GONE),
+    Rule("each of several keys has its own identity", _ASKED, "address, body, use.identity)", "address, body)", GONE),
+    Rule("keys become not one by a word left out", _WISHED, "if apart := _keys_apart(wish, uses)", "if False", SLOTS),
     Rule("lost access is told on what is known now", _SEEN, "max(keys_as_of, ", "min(keys_as_of, ", ACCESS),
     Rule("no token goes to the webhook", "shared/adapters/guard.py", "if bare and any(", "if False and any(", HOOK),
     Rule("a webhook that fails is left in peace", _HOOK, "and now < self._closed_until:", "and False:", HOOK),
