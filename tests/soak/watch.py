@@ -155,15 +155,19 @@ class Watch:
                 self.wrong.append(f"{call.method} {call.path} was sent again unseen")
             current.unseen.add(path)
         change = change_of(self.world, call)
-        if self.enforces and (said := preparation(self.world, call)) is not None:
-            self._check_bans(call.path, self._slack(current))
+        slack = self._slack(current)
+        if (
+            self.enforces
+            and (said := preparation(self.world, call, lambda id_: self._is_fresh(id_, slack))) is not None
+        ):
+            self._check_bans(call.path, slack)
             self.wrong += [f"{call.method} {call.path}: {said}"] if said else []
             self.prepared += 1
         elif change is None:
             self.wrong.append(f"{call.method} {call.path} was sent")
         elif change.before is not None or change.moves:
             self._change = (call, change)
-            self._attempt(change, self._slack(current))
+            self._attempt(change, slack)
 
     def _rotation(self, call: Call, current: Handling | None) -> None:
         if current is None or '"type":"rotate"' not in current.text:
@@ -188,13 +192,17 @@ class Watch:
         if by_hand is not None and now - by_hand > slack:
             self.wrong.append(f"{path} was written, and its rule says otherwise")
 
+    def _is_fresh(self, id_: str, slack: timedelta) -> bool:
+        """Return whether somebody changed a resource so lately that the app need not know of it."""
+        return self.world.now() - self.resources.changed.get(id_.lower(), datetime.min.replace(tzinfo=UTC)) <= slack
+
     def _attempt(self, change: Change, slack: timedelta) -> None:
         now, path = self.world.now(), change.id
         self._check_bans(path, slack)
         if is_untouchable(path):
             self.wrong.append(f"{path} was written")
             return
-        fresh = now - self.resources.changed.get(path.lower(), datetime.min.replace(tzinfo=UTC)) <= slack
+        fresh = self._is_fresh(path, slack)
         self.races += fresh
         if change.more and not fresh:
             self.wrong.append(f"{path}: {change.more}")
