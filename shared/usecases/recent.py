@@ -263,7 +263,7 @@ class Recent:
 
     def noted_since(self, what: str, moment: datetime) -> bool:
         """Return whether it was done after that moment."""
-        at = self._expanded.get(what)
+        at = self.noted_at(what)
         return at is not None and at >= moment
 
     def noted_at(self, what: str) -> datetime | None:

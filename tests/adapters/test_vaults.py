@@ -46,19 +46,23 @@ def test_a_vault_that_only_the_index_shows_is_not_asked(told: Callable[[], Answe
     on_azure(estate(USER), story)
 
 
-def test_a_vault_of_another_host_lends_its_settings_to_none() -> None:
-    """The vault was confirmed a moment ago and is another one by now."""
-    anew: list[bool] = []
+def becomes_another_one(azure: Azure) -> None:
+    """From now on the vault of this id is another one."""
 
     def answering(call: Call) -> Answer | None:
         asked = call.host == "management.azure.com" and call.path.endswith("/vaults/kv-main")
-        return Answer.of(shown("https://kv-anew.vault.azure.net/")) if asked and anew else None
+        return Answer.of(shown("https://kv-anew.vault.azure.net/")) if asked else None
+
+    azure.world.hooks = Hooks(before=answering)
+
+
+def test_a_vault_of_another_host_lends_its_settings_to_none() -> None:
+    """The vault was confirmed a moment ago and is another one by now."""
 
     async def story(azure: Azure) -> None:
-        azure.world.hooks = Hooks(before=answering)
         vaults = azure.app.context.ports.vaults
         assert await vaults.settings(HOST) is not None
-        anew.append(True)
+        becomes_another_one(azure)
         assert await vaults.settings(HOST) is None
 
     on_azure(estate(USER), story)
@@ -75,17 +79,10 @@ def test_no_setting_makes_a_host_outside_the_cloud_a_vault(host: str) -> None:
 
 
 def test_a_vault_that_is_not_what_it_was_is_found_out_within_minutes() -> None:
-    gone: list[bool] = []
-
-    def answering(call: Call) -> Answer | None:
-        asked = call.host == "management.azure.com" and call.path.endswith("/vaults/kv-main")
-        return Answer.of(shown("https://kv-anew.vault.azure.net/")) if asked and gone else None
-
     async def story(azure: Azure) -> None:
-        azure.world.hooks = Hooks(before=answering)
         vaults = azure.app.context.ports.vaults
         assert await vaults.by_host(HOST) is not None
-        gone.append(True)
+        becomes_another_one(azure)
         await asyncio.sleep(660)
         assert await vaults.by_host(HOST) is None
         assert await vaults.by_id(str(vault()["id"])) is None

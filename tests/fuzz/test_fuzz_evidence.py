@@ -40,7 +40,7 @@ class Stored:
             self.files[name] = self.files.get(name, b"") + msgspec.json.encode(head) + b"\n"
 
     async def append(self, stem: str, data: bytes) -> None:
-        raise NotImplementedError
+        self.files[f"{stem}.jsonl"] = self.files.get(f"{stem}.jsonl", b"") + data
 
     async def names(self, prefix: str) -> list[str]:
         return [name for name in self.files if name.startswith(prefix)]
